@@ -1,0 +1,1 @@
+"""Test beds: real hypervisors and simulators that the backends are tried against."""

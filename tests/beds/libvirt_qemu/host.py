@@ -1,0 +1,302 @@
+"""A private libvirt host: libvirtd, its guests and networks as one process tree that is surely gone after."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.beds.libvirt_qemu import cgroups, processes
+from tests.beds.libvirt_qemu.errors import BedFailure
+
+_BOOT = Path(__file__).with_name("boot.sh")
+_NWFILTERS = Path("/usr/share/libvirt/nwfilter")
+_OVERLONG = 64
+"""Longest host directory: a unix socket path ends at 107 bytes, and tests put sockets of their own in it."""
+
+_DIRECTORIES = (
+    "etc/qemu/networks/autostart",
+    "etc/nwfilter",
+    "etc/storage/autostart",
+    "etc/secrets",
+    "run",
+    "lib/images",
+    "lib/qemu",
+    "cache",
+    "log",
+    "dev",
+    "swtpm-localca",
+    "images",
+)
+
+_LIBVIRTD_CONF = """\
+host_uuid = "{host_uuid}"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+unix_sock_group = "root"
+unix_sock_rw_perms = "0700"
+log_filters = "3:object 3:event 3:json 3:util 3:rpc"
+log_outputs = "3:file:{home}/log/libvirtd.log"
+"""
+
+# A log file instead of virtlogd is one daemon less. All runs as root, so no file ever changes its owner.
+_QEMU_CONF = """\
+user = "root"
+group = "root"
+swtpm_user = "root"
+swtpm_group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+stdio_handler = "file"
+namespaces = []
+cgroup_controllers = [{controllers}]
+"""
+
+_POOL = """\
+<pool type='dir'>
+  <name>default</name>
+  <target><path>{path}</path></target>
+</pool>
+"""
+
+
+class LibvirtHost:
+    """A libvirt/QEMU host in namespaces of its own: the machine's libvirt, network and /dev stay untouched.
+
+    Its files live in `root/name`, which is visible under the same path inside and outside. Without `root` a
+    short temporary directory is made and removed again. A host dies with `stop()`, with the Python process or
+    with its own PID 1, whichever comes first, and everything that runs in it dies too.
+    """
+
+    def __init__(self, root: Path | None = None, name: str = "hosta") -> None:
+        self._temporary = root is None
+        self.root = Path(tempfile.mkdtemp(prefix="hk-", dir="/tmp")) if root is None else root.absolute()
+        self.name = name
+        self.home = self.root / name
+        if len(os.fsencode(self.home)) > _OVERLONG:
+            raise BedFailure(
+                f"{self.home} is too long for the unix sockets below it: a host directory has at most "
+                f"{_OVERLONG} bytes; take a shorter root, such as tempfile.mkdtemp(prefix='hk-', dir='/tmp')"
+            )
+        self.host_uuid = uuid.uuid4()
+        self.cgroups = cgroups.available()
+        """Whether CPU shares and quotas, memory and block I/O limits of guests take effect."""
+        self._group = cgroups.ControlGroup(f"tb-{name}-{self.host_uuid.hex[:8]}")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> LibvirtHost:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def uri(self) -> str:
+        """What a client outside connects to."""
+        return f"qemu+unix:///system?socket={self._socket}"
+
+    @property
+    def images(self) -> Path:
+        """The directory of the storage pool "default"."""
+        return self.home / "images"
+
+    @property
+    def init_pid(self) -> int:
+        """The host's PID 1 as the machine outside numbers it."""
+        if self._process is None:
+            raise BedFailure(f"host {self.name} is not running")
+        children = processes.children(self._process.pid)
+        if not children:
+            raise BedFailure(f"host {self.name} has died\n{self.log_tail()}")
+        return children[0]
+
+    def cgroup(self, controller: str) -> Path:
+        """The host's control group, below which libvirt makes `machine/qemu-ID-NAME`."""
+        return self._group.path(controller)
+
+    def start(self, timeout: float = 60) -> None:
+        """Boot the host; on return libvirtd answers and the pool "default" is active."""
+        if self._process is not None:
+            raise BedFailure(f"host {self.name} is running already")
+        self._write_files()
+        atexit.register(self.stop)
+        try:
+            self._boot()
+            self._wait_until_connectable(timeout)
+            self._define_default_pool()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Cut the power: every process of the host is gone on return.
+
+        A given root stays, with its logs; `start()` boots the host from it again, as after a power loss.
+        """
+        atexit.unregister(self.stop)
+        process, self._process = self._process, None
+        if process is not None:
+            for pid in processes.children(process.pid):
+                os.kill(pid, signal.SIGKILL)
+            if process.stdin is not None:
+                process.stdin.close()
+            # The kernel lets PID 1 be reaped only after the last process of its namespace.
+            process.wait()
+        if self.cgroups:
+            self._group.remove()
+        if self._temporary:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def kill_libvirtd(self) -> None:
+        """kill -9 the daemon. Guests and networks run on, nobody answers."""
+        pid = self._libvirtd_pid()
+        if pid is None:
+            raise BedFailure(f"no libvirtd runs on {self.name}\n{self.log_tail()}")
+        processes.kill(pid)
+
+    def restart_libvirtd(self, timeout: float = 60) -> None:
+        """Start a new daemon, in place of one that still runs; on return it answers."""
+        if self._libvirtd_pid() is not None:
+            self.kill_libvirtd()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._started.unlink()
+        self._process.stdin.write(b"libvirtd\n")
+        self._process.stdin.flush()
+        self._wait_until_connectable(timeout)
+
+    def kill_qemu(self, domain_name: str) -> None:
+        """kill -9 the QEMU of a domain."""
+        marker = f"guest={domain_name},".encode()
+        for pid in processes.children(self.init_pid):
+            arguments = processes.read(f"/proc/{pid}/cmdline").split(b"\0")
+            if any(argument.startswith(marker) for argument in arguments):
+                processes.kill(pid)
+                return
+        raise BedFailure(f"no QEMU runs {domain_name!r} on {self.name}")
+
+    def add_bridge(self, name: str) -> None:
+        """Make a Linux bridge in the host, without spanning tree: that delays a first DHCP by seconds."""
+        self.run("ip", "link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0")
+        self.run("ip", "link", "set", name, "up")
+
+    def run(self, *argv: str, timeout: float = 60) -> str:
+        """Run a command inside the host and return what it prints."""
+        command = ["nsenter", "-t", str(self.init_pid), "-m", "-n", "-p", "-u", "--", *argv]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise BedFailure(f"{argv} on {self.name} took longer than {timeout} s") from error
+        if done.returncode:
+            said = done.stderr or done.stdout
+            raise BedFailure(f"{argv} on {self.name} ended with {done.returncode}: {said}")
+        return done.stdout
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines of the host's own logs."""
+        parts: list[str] = []
+        for log in (self.home / "log/boot.log", self.home / "log/libvirtd.log"):
+            if log.exists():
+                tail = log.read_text(errors="replace").splitlines()[-lines:]
+                parts += [f"--- {log}", *tail]
+        return "\n".join(parts)
+
+    @property
+    def _socket(self) -> Path:
+        return self.home / "run/libvirt-sock"
+
+    @property
+    def _started(self) -> Path:
+        return self.home / "run/libvirtd.started"
+
+    def _write_files(self) -> None:
+        shutil.rmtree(self.home / "run", ignore_errors=True)  # no /run outlives its boot
+        for directory in _DIRECTORIES:
+            (self.home / directory).mkdir(parents=True, exist_ok=True)
+        for nwfilter in _NWFILTERS.glob("*.xml"):
+            shutil.copy(nwfilter, self.home / "etc/nwfilter")
+        controllers = ", ".join(f'"{controller}"' for controller in cgroups.CONTROLLERS if self.cgroups)
+        etc = self.home / "etc"
+        (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(host_uuid=self.host_uuid, home=self.home))
+        (etc / "qemu.conf").write_text(_QEMU_CONF.format(controllers=controllers))
+        (self.home / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost\n")
+
+    def _boot(self) -> None:
+        """Start the tree. A shell joins the control groups before `unshare` makes them the root of a view."""
+        unshare = ["unshare", "-m", "-u", "-n", "-p", "--fork", "--kill-child", "--mount-proc"]
+        unshare += ["--propagation", "private"]
+        boot = ["bash", str(_BOOT), str(self.home), self.name]
+        join: list[str] = []
+        if self.cgroups:
+            self._group.create()
+            join = self._group.procs()
+            unshare.append("-C")
+            boot += cgroups.CONTROLLERS
+        script = f'for procs in {" ".join(join)}; do echo $$ >"$procs"; done; exec "$@"'
+        with open(self.home / "log/boot.log", "ab") as log:
+            self._process = subprocess.Popen(
+                ["sh", "-c", script, "sh", *unshare, *boot],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def _wait_until_connectable(self, timeout: float) -> None:
+        """Wait for the socket, not by libvirt.open: that prints every refusal to standard error."""
+        assert self._process is not None
+        deadline = time.monotonic() + timeout
+        while not self._accepts():
+            started = processes.read(self._started)
+            if self._process.poll() is not None or (started and self._libvirtd_pid() is None):
+                raise BedFailure(f"libvirtd of host {self.name} ended at its start\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise BedFailure(f"host {self.name} was not up after {timeout} s\n{self.log_tail()}")
+            time.sleep(0.02)
+        self._with_connection(lambda connection: connection.getLibVersion())
+
+    def _accepts(self) -> bool:
+        with closing(socket.socket(socket.AF_UNIX)) as client:
+            return client.connect_ex(str(self._socket)) == 0
+
+    def _libvirtd_pid(self) -> int | None:
+        """The daemon seen from outside: the child of PID 1 that has the number boot.sh knows it by."""
+        inside = processes.read(self._started).strip()
+        for pid in processes.children(self.init_pid) if inside else []:
+            if processes.number_inside(pid) == inside:
+                return pid
+        return None
+
+    def _define_default_pool(self) -> None:
+        def define(connection: Any) -> None:
+            if "default" not in [pool.name() for pool in connection.listAllStoragePools()]:
+                pool = connection.storagePoolDefineXML(_POOL.format(path=self.images))
+                pool.setAutostart(True)
+                pool.create()
+
+        self._with_connection(define)
+
+    def _with_connection(self, work: Callable[[Any], object]) -> None:
+        import libvirt  # not at the top: without it, the bed can still say that it is missing
+
+        try:
+            with closing(libvirt.open(self.uri)) as connection:
+                work(connection)
+        except libvirt.libvirtError as error:
+            raise BedFailure(f"host {self.name} does not answer: {error}\n{self.log_tail()}") from error
