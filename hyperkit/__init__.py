@@ -1,0 +1,128 @@
+"""hyperkit: one object model for virtual machines, whichever hypervisor runs them.
+
+::
+
+    import hyperkit
+    from hyperkit import DiskSpec, GiB
+
+    with hyperkit.connect("qemu:///system") as host:
+        vm = host.vms.create("web1", cpus=2, memory=4 * GiB, disks=[DiskSpec(size=20 * GiB)])
+        vm.start()
+
+Importing this imports attrs and the standard library, nothing of any vendor.
+"""
+
+from hyperkit.capabilities import Capabilities
+from hyperkit.clock import Clock, SystemClock, VirtualClock
+from hyperkit.connection import connect
+from hyperkit.datastore import Datastore, Volume
+from hyperkit.disk import Cdrom, Disk
+from hyperkit.errors import (
+    AlreadyExists,
+    Ambiguous,
+    AuthenticationFailed,
+    BackendError,
+    Busy,
+    Cancelled,
+    ConnectionFailed,
+    ConnectionLost,
+    HyperkitError,
+    InvalidRequest,
+    InvalidState,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    TaskFailed,
+    Timeout,
+    Unsupported,
+)
+from hyperkit.events import Event, VMChanged, VMCreated, VMDeleted, VMStateChanged
+from hyperkit.host import Host
+from hyperkit.jobs import Progress
+from hyperkit.nic import Nic
+from hyperkit.records import HypervisorType, to_dict
+from hyperkit.snapshot import Snapshot
+from hyperkit.specs import (
+    Allocation,
+    BootDevice,
+    CpuTopology,
+    DiskBus,
+    DiskFormat,
+    DiskSpec,
+    Firmware,
+    KernelBoot,
+    NicSpec,
+    SwitchKind,
+    SwitchSpec,
+    VMSpec,
+)
+from hyperkit.states import PowerState, StateReason
+from hyperkit.switch import Switch
+from hyperkit.tasks import Task
+from hyperkit.units import GiB, KiB, MiB, TiB, format_size, parse_size
+from hyperkit.vm import VM
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VM",
+    "Allocation",
+    "AlreadyExists",
+    "Ambiguous",
+    "AuthenticationFailed",
+    "BackendError",
+    "BootDevice",
+    "Busy",
+    "Cancelled",
+    "Capabilities",
+    "Cdrom",
+    "Clock",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "CpuTopology",
+    "Datastore",
+    "Disk",
+    "DiskBus",
+    "DiskFormat",
+    "DiskSpec",
+    "Event",
+    "Firmware",
+    "GiB",
+    "Host",
+    "HyperkitError",
+    "HypervisorType",
+    "InvalidRequest",
+    "InvalidState",
+    "KernelBoot",
+    "KiB",
+    "MiB",
+    "Nic",
+    "NicSpec",
+    "NotFound",
+    "PermissionDenied",
+    "PowerState",
+    "Progress",
+    "ResourceExhausted",
+    "Snapshot",
+    "StateReason",
+    "Switch",
+    "SwitchKind",
+    "SwitchSpec",
+    "SystemClock",
+    "Task",
+    "TaskFailed",
+    "TiB",
+    "Timeout",
+    "Unsupported",
+    "VMChanged",
+    "VMCreated",
+    "VMDeleted",
+    "VMSpec",
+    "VMStateChanged",
+    "VirtualClock",
+    "Volume",
+    "connect",
+    "format_size",
+    "parse_size",
+    "to_dict",
+]

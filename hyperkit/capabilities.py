@@ -1,0 +1,152 @@
+"""What a connected host can do: one frozen value of booleans and limits.
+
+Known after `connect`, since it depends on version, licence and configuration. Users decide by it
+beforehand; the guard in `instrument` decides by it before any vendor call; the conformance suite chooses
+its tests by it. There is no second vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import attrs
+
+from hyperkit.errors import Unsupported
+
+
+def _can(question: str, cannot: str, *, instead: str = "", default: bool = False) -> Any:
+    """A capability: the question it answers, and the words of the error when the answer is no."""
+    return attrs.field(default=default, metadata={"question": question, "cannot": cannot, "instead": instead})
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """Booleans are questions with the answer no unless the backend says yes; limits are None when unknown."""
+
+    # Power
+    pause: bool = _can(
+        "Can a VM be paused in memory and resumed?",
+        "pause a VM",
+        instead="suspend() keeps its memory on disk instead",
+    )
+    suspend: bool = _can(
+        "Can a VM's memory be saved to disk and the VM started from it?",
+        "suspend a VM to disk",
+        instead="pause() keeps its memory in RAM instead",
+    )
+    shutdown: bool = _can("Can a guest be asked to shut down?", "ask a guest to shut down", instead="stop() cuts the power")
+    reboot: bool = _can("Can a guest be asked to reboot?", "ask a guest to reboot", instead="reset() presses the button")
+    reset: bool = _can("Can a VM be reset like by the button?", "reset a VM", instead="stop() and start() it")
+    autostart: bool = _can("Can a VM start with its host?", "start VMs with the host")
+
+    # Names
+    unique_vm_names: bool = _can("Must VM names differ from one another?", "have two VMs of one name")
+    unique_switch_names: bool = _can("Must switch names differ?", "have two switches of one name")
+    unique_snapshot_names: bool = _can("Must the names of one VM's snapshots differ?", "have two snapshots of one name")
+
+    # What a VM is made of
+    bios: bool = _can("Can a VM start by BIOS?", "start a VM by BIOS", instead="use firmware=Firmware.UEFI")
+    uefi: bool = _can("Can a VM start by UEFI?", "start a VM by UEFI", instead="use firmware=Firmware.BIOS")
+    secure_boot: bool = _can("Can UEFI refuse unsigned boot loaders?", "give a VM secure boot")
+    tpm: bool = _can("Can a VM have a TPM 2.0?", "give a VM a TPM")
+    boot_order: bool = _can("Can the order of boot devices be chosen?", "choose the boot order")
+    kernel_boot: bool = _can("Can a VM boot a kernel directly?", "boot a kernel directly", instead="boot from a disk or ISO")
+    cdrom: bool = _can("Can a VM have a CD-ROM drive?", "give a VM a CD-ROM drive")
+    guest_os: bool = _can("Is the guest OS hint kept?", "keep a guest OS hint")
+    notes: bool = _can("Can a VM carry notes?", "keep notes with a VM")
+    cpu_topology: bool = _can("Can sockets, cores and threads be chosen?", "choose the CPU topology")
+
+    cpu_ceiling: bool = _can("Can a VM have room for more vCPUs than it starts with?", "give a VM max_cpus above cpus")
+    memory_ceiling: bool = _can("Can a VM have room for more memory than it starts with?", "give a VM max_memory above memory")
+
+    # Resource control
+    cpu_reservation: bool = _can("Can CPU be reserved?", "reserve CPU for a VM")
+    cpu_limit: bool = _can("Can CPU use be limited?", "limit a VM's CPU")
+    cpu_shares: bool = _can("Can CPU be weighted among VMs?", "weight a VM's CPU")
+    memory_reservation: bool = _can("Can memory be reserved?", "reserve memory for a VM")
+    memory_limit: bool = _can("Can memory use be limited below the VM's size?", "limit a VM's memory")
+    memory_shares: bool = _can("Can memory be weighted among VMs?", "weight a VM's memory")
+
+    # Changes while the VM runs
+    hot_cpu_add: bool = _can("Can vCPUs be added while it runs?", "add vCPUs to a running VM", instead="stop it first")
+    hot_cpu_remove: bool = _can("Can vCPUs be removed while it runs?", "remove vCPUs from a running VM", instead="stop it first")
+    hot_memory_add: bool = _can("Can memory be added while it runs?", "add memory to a running VM", instead="stop it first")
+    hot_memory_remove: bool = _can("Can memory be removed while it runs?", "remove memory from a running VM", instead="stop it first")
+    hot_allocation: bool = _can("Can reservations, limits and shares change while it runs?", "change the resource control of a running VM", instead="stop it first")
+    hot_rename: bool = _can("Can a running VM be renamed?", "rename a running VM", instead="stop it first")
+    hot_disk: bool = _can("Can disks be attached and detached while it runs?", "attach or detach disks of a running VM", instead="stop it first")
+    hot_disk_resize: bool = _can("Can a disk grow while the VM runs?", "grow a disk of a running VM", instead="stop it first")
+    hot_nic: bool = _can("Can NICs be attached, detached and changed while it runs?", "attach, detach or change NICs of a running VM", instead="stop it first")
+    hot_cdrom: bool = _can("Can an ISO be changed while the VM runs?", "change the ISO of a running VM", instead="stop it first")
+
+    # Disks
+    attach: bool = _can("Can disks and NICs be attached to and detached from a VM that exists?", "change a VM's devices", instead="give them at create")
+    disk_resize: bool = _can("Can a disk grow?", "grow a disk")
+    linked_disks: bool = _can("Can a disk share blocks with a base image?", "make copy-on-write disks", instead="use linked=False")
+    copied_disks: bool = _can("Can a disk begin as a full copy of an image?", "copy an image into a new disk", instead="use linked=True")
+
+    # NICs and switches
+    nic_link: bool = _can("Can a NIC's link be set down?", "set a NIC's link state")
+    nic_vlan: bool = _can("Can a NIC have an access VLAN?", "put a NIC into a VLAN")
+    switch_external: bool = _can("Can switches with an uplink be made?", "make external switches")
+    switch_internal: bool = _can("Can switches shared with the host be made?", "make internal switches")
+    switch_private: bool = _can("Can switches of VMs alone be made?", "make private switches")
+    switch_subnet: bool = _can("Can an internal switch have a subnet with NAT and DHCP?", "run NAT and DHCP on a switch")
+
+    # Snapshots
+    snapshots: bool = _can("Can snapshots be taken?", "take snapshots")
+    snapshot_memory: bool = _can("Can a snapshot keep memory?", "keep memory in a snapshot", instead="use memory=False")
+    snapshot_running_disks: bool = _can(
+        "Can a running VM's disks be taken without its memory, and reverted to?",
+        "take a running VM's disks without its memory",
+        instead="use memory=True, or stop it first",
+    )
+    snapshot_quiesced: bool = _can("Can the guest's file systems be frozen for a snapshot?", "quiesce the guest for a snapshot", instead="use quiesce=False")
+
+    # Storage
+    volumes: bool = _can("Can disk images be made and deleted apart from VMs?", "make or delete volumes")
+    transfer: bool = _can("Can files be uploaded to and downloaded from a datastore?", "upload or download files")
+
+    # Seeing
+    guest_addresses: bool = _can("Can the host tell a guest's addresses?", "tell a guest's addresses")
+    events_pushed: bool = _can("Does the host report changes by itself?", "report changes by itself", instead="host.events compares records")
+
+    # Limits
+    max_cpus: int | None = None
+    """Most vCPUs of one VM."""
+    max_memory: int | None = None
+    """Most bytes of memory of one VM."""
+    max_disks: int | None = None
+    """Most disks of one VM."""
+    max_nics: int | None = None
+    """Most NICs of one VM."""
+    disk_formats: tuple[str, ...] = ()
+    """Formats new disks can have, the default first."""
+    memory_unit: int = 1024
+    """Memory comes in multiples of this many bytes."""
+    why: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """Reasons for an unexpected no, by field: ``{"snapshots": "the free licence is read-only"}``."""
+
+    def missing(self, *names: str) -> str | None:
+        """The first of these capabilities that this host lacks; None if it has them all."""
+        return next((name for name in names if not getattr(self, name)), None)
+
+    def refuse(self, name: str, backend: str) -> NoReturn:
+        """Raise the `Unsupported` that a lacking capability deserves."""
+        meta = getattr(attrs.fields(Capabilities), name).metadata
+        reason = f": {self.why[name]}" if name in self.why else ""
+        instead = f"; {meta['instead']}" if meta["instead"] else ""
+        raise Unsupported(
+            f"{backend} cannot {meta['cannot']} (capability '{name}'){reason}{instead}", capability=name
+        )
+
+
+def question(name: str) -> str:
+    """The question a capability answers, for documents and tables."""
+    return str(getattr(attrs.fields(Capabilities), name).metadata["question"])
+
+
+def names() -> tuple[str, ...]:
+    """The capabilities that are questions, in order; the limits are not among them."""
+    return tuple(field.name for field in attrs.fields(Capabilities) if "question" in field.metadata)

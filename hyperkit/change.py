@@ -1,0 +1,88 @@
+"""What `VM.configure` may change in which state: one rule for all backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hyperkit.capabilities import Capabilities
+from hyperkit.checks import refuse
+from hyperkit.errors import InvalidRequest, InvalidState
+from hyperkit.records import VMRecord, changed
+from hyperkit.specs import ChangeFields, Firmware, VMChange, check_allocations, check_topology
+from hyperkit.states import PowerState
+
+_ANY_STATE = frozenset({"notes", "autostart"})
+
+
+def allowed_change(
+    record: VMRecord,
+    fields: ChangeFields,
+    capabilities: Capabilities,
+    invalid_state: Callable[[str, str], InvalidState],
+) -> VMChange:
+    """The change to make: fields that already have their value left out, ceilings kept above what they bound.
+
+    Raises:
+        InvalidRequest: the VM could not be like that in any state.
+        InvalidState: this state does not allow one of the fields; from ``invalid_state(wanted, what)``.
+    """
+    try:
+        asked = VMChange(**fields)
+    except TypeError as error:
+        unknown = next((name for name in fields if name not in ChangeFields.__annotations__), None)
+        if unknown is None:
+            raise
+        known = ", ".join(ChangeFields.__annotations__)
+        raise InvalidRequest(f"configure() cannot change {unknown!r}; it can change {known}", field=unknown) from error
+    different = {name: value for name, value in asked.fields().items() if getattr(record, name) != value}
+    off = record.state in (PowerState.OFF, PowerState.CRASHED)
+    if off:
+        _carry_ceilings(record, different)
+    else:
+        for name in different:
+            hot = _hot_capability(record, name, different[name])
+            if name not in _ANY_STATE and not (hot and getattr(capabilities, hot) and _runs(record)):
+                hint = f" (capability '{hot}')" if hot and _runs(record) else ""
+                raise invalid_state(f"configure {name}", f"cannot change {name}{hint} of")
+    _check_result(record, different)
+    return VMChange(**different)
+
+
+def _runs(record: VMRecord) -> bool:
+    return record.state in (PowerState.RUNNING, PowerState.PAUSED)
+
+
+def _hot_capability(record: VMRecord, name: str, value: object) -> str | None:
+    if name in ("cpus", "memory"):
+        kind = "cpu" if name == "cpus" else "memory"
+        more = isinstance(value, int) and value > getattr(record, name)
+        return f"hot_{kind}_{'add' if more else 'remove'}"
+    if name in ("cpu_allocation", "memory_allocation"):
+        return "hot_allocation"
+    return "hot_rename" if name == "name" else None
+
+
+def _carry_ceilings(record: VMRecord, different: dict[str, object]) -> None:
+    """A VM without room to grow has its ceiling at its size, and keeps it there as the size changes."""
+    for field, ceiling in (("cpus", "max_cpus"), ("memory", "max_memory")):
+        size = different.get(field)
+        if size is None or ceiling in different or not isinstance(size, int):
+            continue
+        if getattr(record, ceiling) == getattr(record, field) or size > getattr(record, ceiling):
+            different[ceiling] = size
+
+
+def _check_result(record: VMRecord, different: dict[str, object]) -> None:
+    """The VM as it would be must be one that could be created."""
+    after = changed(record, **different)
+    for field, ceiling in (("cpus", "max_cpus"), ("memory", "max_memory")):
+        if getattr(after, field) > getattr(after, ceiling):
+            named = field if field in different else ceiling
+            value = getattr(after, named)
+            refuse(named, value, f"{field} ({getattr(after, field)}) at most {ceiling} ({getattr(after, ceiling)})")
+    if after.topology is not None and {"topology", "cpus", "max_cpus"} & different.keys():
+        check_topology(after.topology, after.max_cpus)
+    if after.secure_boot and after.firmware is not Firmware.UEFI:
+        refuse("secure_boot", True, "secure boot needs a VM with UEFI firmware")
+    if {"cpu_allocation", "memory_allocation", "cpus", "memory"} & different.keys():
+        check_allocations(after.cpu_allocation, after.memory_allocation, after.max_cpus, after.max_memory)

@@ -1,0 +1,101 @@
+"""Checks of single values, shared by the specs; each names the field, the value and what would do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+
+from hyperkit.errors import InvalidRequest
+from hyperkit.ids import is_unicast, normalize_mac
+from hyperkit.units import MiB, format_size
+
+# Refused everywhere, so that a script which works on one host works on the next: what one of the three
+# hypervisors, its file names or the XML and WQL behind it would choke on.
+_BAD_IN_NAME = re.compile(r"""[\x00-\x1f\x7f<>&'"/\\|*?:\u2028\u2029\ud800-\udfff\ufffe\uffff]""")
+_BAD_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+NAME_LENGTH = 80
+"""Characters at most; the smallest limit of the three hypervisors (vSphere's)."""
+
+
+def refuse(field: str, value: object, wanted: str) -> NoReturn:
+    """Raise `InvalidRequest` in the one form all checks share."""
+    raise InvalidRequest(f"{field}={value!r} is not accepted: {wanted}", field=field, value=value)
+
+
+def name(field: str, value: object) -> None:
+    """A label for a VM, switch, snapshot or volume."""
+    if not isinstance(value, str):
+        refuse(field, value, "a name is a string")
+    if not value or value != value.strip() or value in (".", ".."):
+        refuse(field, value, "a name is not empty, not a dot, and has no space at its ends")
+    if len(value) > NAME_LENGTH:
+        refuse(field, value, f"a name has at most {NAME_LENGTH} characters")
+    bad = _BAD_IN_NAME.search(value)
+    if bad:
+        refuse(field, value, f"a name may not contain {bad[0]!r} (nor any of <>&'\"/\\|*?: or control characters)")
+
+
+def text(field: str, value: object) -> None:
+    """Free text such as notes: anything XML can carry, newlines included."""
+    if not isinstance(value, str):
+        refuse(field, value, "text is a string")
+    bad = _BAD_IN_TEXT.search(value)
+    if bad:
+        refuse(field, value, f"text may not contain the character {bad[0]!r}")
+
+
+def path(field: str, value: object) -> None:
+    """A file's place, in the host's own vocabulary."""
+    if not isinstance(value, str) or not value:
+        refuse(field, value, "a path is a string that is not empty (str(path) makes one of a pathlib.Path)")
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        refuse(field, value, "a path may not contain control characters")
+
+
+def whole(field: str, value: object, *, least: int, most: int | None = None) -> None:
+    """A whole number within bounds; a bool is not a number here."""
+    if type(value) is not int:
+        refuse(field, value, "a whole number")
+    if value < least or (most is not None and value > most):
+        refuse(field, value, f"at least {least}" + ("" if most is None else f" and at most {most}"))
+
+
+def size(field: str, value: object, *, least: int, multiple: int = 1) -> None:
+    """A size in bytes; one that looks like megabytes or gigabytes is met with the likely intention."""
+    if type(value) is not int:
+        refuse(field, value, "a size is a whole number of bytes, such as 4 * GiB or parse_size('4 GiB')")
+    if value < least:
+        meant = f"; sizes are in bytes: did you mean {value} * MiB?" if 0 < value < MiB else ""
+        refuse(field, value, f"at least {format_size(least)}{meant}")
+    if value % multiple:
+        refuse(field, value, f"a multiple of {format_size(multiple)}")
+
+
+def flag(field: str, value: object) -> None:
+    """A bool, not something merely truthy: ``"no"`` must not switch secure boot on."""
+    if type(value) is not bool:
+        refuse(field, value, "True or False")
+
+
+def mac(field: str, value: object) -> str:
+    """A unicast MAC address, normalised."""
+    normal = normalize_mac(value) if isinstance(value, str) else None
+    if normal is None:
+        refuse(field, value, "a MAC address such as '52:54:00:12:34:56'")
+    if not is_unicast(normal):
+        refuse(field, value, "a NIC's MAC address is unicast: its first byte is even")
+    return normal
+
+
+def one_of(field: str, value: object, kinds: type[object], names: Iterable[str]) -> None:
+    """An instance of ``kinds`` (an enum, a spec class)."""
+    if not isinstance(value, kinds):
+        refuse(field, value, f"one of {', '.join(names)}")
+
+
+def all_are(field: str, values: tuple[object, ...], kind: type[object]) -> None:
+    """A tuple that holds only ``kind``: ``disks=[20 * GiB]`` is told to write a `DiskSpec`."""
+    for index, value in enumerate(values):
+        if not isinstance(value, kind):
+            refuse(f"{field}[{index}]", value, f"a {kind.__name__}(...)")

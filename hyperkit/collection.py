@@ -1,0 +1,141 @@
+"""The one shape of every collection: list, get by id, one by name, find, iterate."""
+
+from __future__ import annotations
+
+import builtins
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+
+import attrs
+
+from hyperkit.errors import Ambiguous, InvalidRequest, NotFound
+from hyperkit.handle import Handle, NamedRecord
+
+if TYPE_CHECKING:
+    from hyperkit.host import Host
+
+N = TypeVar("N", bound=NamedRecord)
+H = TypeVar("H", bound=Handle[Any])
+
+
+class Collection(ABC, Generic[H, N]):
+    """Objects of one kind on one host. Each call asks the host; nothing is cached."""
+
+    kind: ClassVar[str]
+    """What is in it, in messages."""
+    create_hint: ClassVar[str] = ""
+    """What to call when there is none, in messages."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @abstractmethod
+    def _records(self) -> Sequence[N]:
+        """Ask the host for all."""
+
+    @abstractmethod
+    def _handle(self, record: N) -> H:
+        """The object users hold."""
+
+    @abstractmethod
+    def get(self, id: str) -> H:  # noqa: A002  # the contract's own word
+        """The one with this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+    def list(self) -> builtins.list[H]:
+        """All of them, each with its whole record."""
+        return [self._handle(record) for record in self._records()]
+
+    def one(self, *, name: str) -> H:
+        """The only one of this name.
+
+        Raises:
+            NotFound: there is none; the error names those there are.
+            Ambiguous: there are several; the error gives their ids.
+        """
+        return self._handle(pick_by_name(self.kind, self._records(), name, self._host.url, self.create_hint))
+
+    def find(self, where: Callable[[H], bool] | None = None, /, **fields: object) -> builtins.list[H]:
+        """Those whose record has these values, and for which ``where`` is true.
+
+        ``name`` may be a pattern: ``host.vms.find(name="web*", state=PowerState.RUNNING)``.
+
+        Raises:
+            InvalidRequest: a field that these records do not have.
+        """
+        records = self._records()
+        if records:
+            known = [field.name for field in attrs.fields(type(cast(attrs.AttrsInstance, records[0])))]
+            for field in fields:
+                if field not in known:
+                    raise InvalidRequest(
+                        f"{self.kind} has no field {field!r} to find by; it has {', '.join(known)}",
+                        field=field,
+                        value=fields[field],
+                    )
+        handles = (self._handle(r) for r in records if all(_fits(r, f, v) for f, v in fields.items()))
+        return [handle for handle in handles if where is None or where(handle)]
+
+    def __iter__(self) -> Iterator[H]:
+        return iter(self.list())
+
+    def __len__(self) -> int:
+        return len(self._records())
+
+    def __contains__(self, item: object) -> bool:
+        """Whether an object is there, or one of a name: ``"web1" in host.vms``."""
+        if isinstance(item, Handle):
+            return any(record.id == item.id for record in self._records())
+        return any(record.name == item for record in self._records())
+
+    def __bool__(self) -> bool:
+        """Always true: whether it is empty is a question to the host, ``len(host.vms)``."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} collection of {self._host.url}>"
+
+
+def _fits(record: object, field: str, wanted: object) -> bool:
+    value = getattr(record, field)
+    if field == "name" and isinstance(wanted, str) and ("*" in wanted or "?" in wanted):
+        return fnmatchcase(str(value), wanted)
+    return bool(value == wanted)
+
+
+def pick_by_name(kind: str, records: Iterable[N], name: str, url: str, hint: str = "") -> N:
+    """The only record of a name.
+
+    Raises:
+        NotFound: there is none.
+        Ambiguous: there are several.
+    """
+    records = list(records)
+    fitting = [record for record in records if record.name == name]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        ids = ", ".join(record.id for record in fitting)
+        raise Ambiguous(f"{len(fitting)} {kind}s on {url} are called {name!r}: use get(id) with one of {ids}")
+    raise not_found(kind, name, [record.name for record in records], url, hint)
+
+
+def not_found(kind: str, name: str, present: builtins.list[str], url: str, hint: str = "") -> NotFound:
+    """The error for a label nobody has: it says which there are, so that a typing mistake is seen at once."""
+    shown = ", ".join(repr(label) for label in sorted(present)[:12])
+    more = f" and {len(present) - 12} more" if len(present) > 12 else ""
+    there = f"it has {shown}{more}" if present else "it has none"
+    create = f". Create one with {hint.format(name=name)}" if hint else ""
+    return NotFound(f"no {kind} {name!r} on {url}; {there}{create}")
+
+
+def pick(kind: str, records: Iterable[N], label: str, url: str, hint: str = "") -> N:
+    """The record with this id, else the only one of this name."""
+    records = list(records)
+    by_id = next((record for record in records if record.id == label), None)
+    return by_id or pick_by_name(kind, records, label, url, hint)

@@ -1,0 +1,111 @@
+"""`connect`: from a URL to a `Host`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+from hyperkit import registry
+from hyperkit.clock import Clock
+from hyperkit.driver import Driver, Target
+from hyperkit.errors import HyperkitError, InvalidRequest
+from hyperkit.host import Host
+from hyperkit.instrument import instrument
+
+_SECRET_OPTIONS = frozenset({"password", "passwd", "secret", "token"})
+
+Wrapper = Callable[[Driver], Driver]
+
+
+def connect(
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    verify: bool | str = True,
+    timeout: float | None = None,
+    clock: Clock | None = None,
+    wrap: Iterable[Wrapper] = (),
+) -> Host:
+    """Connect to a hypervisor.
+
+    ``qemu:///system``, ``qemu+ssh://root@kvm1/system``, ``test:///default`` and every other libvirt URL;
+    ``fake://`` for an empty in-memory host of one's own, ``fake://name`` for one shared in the process.
+
+    Args:
+        url: where; a password in it is accepted, and kept out of everything that is printed.
+        user: instead of the one in the URL.
+        password: instead of one in the URL, where a shell's history would keep it.
+        verify: check the host's TLS certificate; a string is the path of a CA file; False is on your own head.
+        timeout: seconds for connecting and for each call, where the vendor's library can limit them.
+        clock: time to live by, for tests.
+        wrap: functions that put themselves around the backend, such as `hyperkit.testing.faults`.
+
+    Raises:
+        InvalidRequest: not a URL, or no backend has its scheme.
+        ConnectionFailed: the host cannot be reached, or what the backend needs is not installed.
+        AuthenticationFailed: the host refuses the credentials.
+    """
+    target = parse(url, user=user, password=password, verify=verify, timeout=timeout, clock=clock)
+    backend = registry.find(target.scheme)
+    try:
+        driver = backend(target)
+    except HyperkitError as error:
+        raise error.located(backend=target.url, operation="connect")
+    for wrapper in wrap:
+        driver = wrapper(driver)
+    driver = instrument(driver)
+    try:
+        return Host(driver)
+    except BaseException:
+        driver.close()
+        raise
+
+
+def parse(
+    url: str,
+    *,
+    user: str | None = None,
+    password: str | None = None,
+    verify: bool | str = True,
+    timeout: float | None = None,
+    clock: Clock | None = None,
+) -> Target:
+    """What a URL says, with its secrets apart from what may be printed.
+
+    Raises:
+        InvalidRequest: not a URL with a scheme.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except (ValueError, AttributeError, TypeError):
+        # Not chained and not quoted: the text may hold a password.
+        raise InvalidRequest("that is not a URL, such as 'qemu:///system' or 'fake://'", field="url") from None
+    if not parts.scheme or not url.lower().startswith(f"{parts.scheme}://"):
+        raise InvalidRequest("a URL starts with a scheme, as in 'qemu:///system' or 'fake://'", field="url")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    secret = next((options.pop(name) for name in tuple(options) if name in _SECRET_OPTIONS), None)
+    place = parts.netloc.rpartition("@")[2]
+    named = unquote(parts.username) if parts.username is not None else None
+    netloc = f"{parts.username}@{place}" if parts.username else place
+    # The pairs are kept as they were written: libvirt has its own rules for what is escaped in a query.
+    query = "&".join(pair for pair in parts.query.split("&") if pair.partition("=")[0] not in _SECRET_OPTIONS)
+    clean = urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    if not place and not clean.startswith(f"{parts.scheme}://"):
+        clean = f"{parts.scheme}://{clean.removeprefix(f'{parts.scheme}:')}"
+    return Target(
+        url=clean,
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=port,
+        path=parts.path,
+        options=options,
+        user=user or named,
+        password=password or secret or (unquote(parts.password) if parts.password is not None else None),
+        verify=verify,
+        timeout=timeout,
+        clock=clock,
+    )
+
+

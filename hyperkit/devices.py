@@ -1,0 +1,119 @@
+"""What disks, NICs and CD-ROM drives have in common: they belong to one VM and are part of its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from hyperkit.errors import InvalidState, NotFound
+from hyperkit.handle import Handle, Record
+from hyperkit.records import VMRecord
+from hyperkit.states import PowerState
+
+if TYPE_CHECKING:
+    from hyperkit.vm import VM
+
+R = TypeVar("R", bound=Record)
+D = TypeVar("D", bound="Device[Any]")
+
+
+class Device(Handle[R]):
+    """A device of one VM. Its id is unique within the VM."""
+
+    __slots__ = ("_vm",)
+
+    def __init__(self, vm: VM, record: R) -> None:
+        super().__init__(vm.host, record)
+        self._vm = vm
+
+    @property
+    def vm(self) -> VM:
+        """The VM it belongs to."""
+        return self._vm
+
+    @property
+    def label(self) -> str:
+        """``disk 'vda' of VM 'web1'``."""
+        return f"{self.kind} {self.id!r} of {self._vm.label}"
+
+    @property
+    def _scope(self) -> tuple[str, ...]:
+        return (self._vm.id,)
+
+    def _siblings(self, record: VMRecord) -> Sequence[R]:
+        """The devices of its kind in a VM's record."""
+        raise AssertionError("each kind of device says where it is kept")  # pragma: no cover
+
+    def _read(self) -> R:
+        for record in self._siblings(self._vm.refresh().record):
+            if record.id == self.id:
+                return record
+        raise NotFound(f"{self._vm.label} has no {self.kind} {self.id!r} any more")
+
+    def _ready(self, hot: str) -> None:
+        """Make sure that the device is there, and that the VM's state allows a change of it."""
+        self.refresh()
+        require_off_or_hot(self._vm, hot, f"change {self.kind} {self.id!r} of")
+
+
+class Devices(Sequence[D], Generic[D, R]):
+    """The devices of one kind in a VM's last record: a sequence that does no I/O."""
+
+    def __init__(self, vm: VM) -> None:
+        self._vm = vm
+
+    def _items(self) -> list[D]:
+        raise AssertionError("each kind of device says where it is kept")  # pragma: no cover
+
+    def get(self, id: str) -> D:  # noqa: A002
+        """The device with this id, of the last record.
+
+        Raises:
+            NotFound: the VM has none.
+        """
+        items = self._items()
+        for item in items:
+            if item.id == id:
+                return item
+        there = ", ".join(repr(item.id) for item in items)
+        raise NotFound(f"{self._vm.label} has no such device {id!r}; it has {there or 'none'}")
+
+    @overload
+    def __getitem__(self, index: int) -> D: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[D]: ...
+    def __getitem__(self, index: int | slice) -> D | list[D]:
+        return self._items()[index]
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[D]:
+        return iter(self._items())
+
+    def __repr__(self) -> str:
+        return repr(self._items())
+
+
+def require_off_or_hot(vm: VM, hot: str, what: str) -> None:
+    """Refuse to change a device of a VM whose state, as just read, does not allow it on this host.
+
+    Raises:
+        InvalidState: the VM runs and the host lacks the capability ``hot``, or its memory is saved to disk and would
+            not fit the changed machine.
+    """
+    state = vm.state
+    if state in (PowerState.OFF, PowerState.CRASHED):
+        return
+    able = getattr(vm.host.capabilities, hot)
+    if state in (PowerState.RUNNING, PowerState.PAUSED) and able:
+        return
+    hint = "" if able else f"; this host cannot do it while a VM runs (capability '{hot}')"
+    raise InvalidState(
+        f"cannot {what} {vm.label}: it is {state.value}{hint}",
+        current=state.value,
+        wanted=what,
+        allowed=("start", "discard_suspended") if state is PowerState.SUSPENDED else ("shutdown", "stop"),
+        backend=vm.host.url,
+        resource=vm.label,
+    )

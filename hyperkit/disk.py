@@ -1,0 +1,154 @@
+"""Disks and CD-ROM drives of a VM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hyperkit import checks
+from hyperkit.devices import Device, Devices, require_off_or_hot
+from hyperkit.errors import AlreadyExists, InvalidRequest
+from hyperkit.records import CdromRecord, DiskRecord, VMRecord
+from hyperkit.resolve import check_unused, resolve_disks
+from hyperkit.specs import DiskSpec
+from hyperkit.units import MiB, format_size
+
+
+class Disk(Device[DiskRecord]):
+    """A disk as it is attached to a VM."""
+
+    kind = "disk"
+    __slots__ = ()
+
+    @property
+    def path(self) -> str:
+        """Its file, in the host's own vocabulary."""
+        return self._record.path
+
+    @property
+    def size(self) -> int | None:
+        """Bytes the guest sees; None if the host cannot tell."""
+        return self._record.size
+
+    @property
+    def created(self) -> bool:
+        """Whether hyperkit created it."""
+        return self._record.created
+
+    def _siblings(self, record: VMRecord) -> Sequence[DiskRecord]:
+        return record.disks
+
+    def resize(self, size: int) -> Disk:
+        """Grow it to ``size`` bytes. The guest's partitions and file systems are the guest's to grow.
+
+        Raises:
+            InvalidRequest: smaller than it is: what lies beyond the end would be lost.
+            InvalidState: the VM runs, and the host cannot grow the disk of a running VM.
+        """
+        checks.size("size", size, least=MiB, multiple=512)
+        self._ready("hot_disk_resize")
+        if self.size is not None and size < self.size:
+            raise InvalidRequest(
+                f"size={size} would make {self.label} smaller than its {self.size} bytes; disks only grow",
+                field="size",
+                value=size,
+            )
+        if size != self.size:
+            self._record = self._call(self._host.driver.disks.resize, self._vm.id, self.id, size)
+            self._vm.refresh()
+        return self
+
+    def detach(self, *, delete: bool = False) -> None:
+        """Take it away from the VM, for good. Its file stays unless ``delete``.
+
+        Raises:
+            InvalidRequest: ``delete`` for a disk that hyperkit did not create; delete its volume by name instead.
+            InvalidState: the VM runs, and the host cannot detach a disk of a running VM.
+        """
+        self._ready("hot_disk")
+        if delete:
+            if not self.created:
+                raise InvalidRequest(
+                    f"delete=True: {self.label} ({self.path}) was not created by hyperkit; detach it, then delete the"
+                    " volume from its datastore if that is meant",
+                    field="delete",
+                    value=True,
+                )
+            check_unused(self._host, [self.path], but=self._vm.id)
+        self._call(self._host.driver.disks.detach, self._vm.id, self.id)
+        if delete:
+            self._call(self._host.driver.volumes.delete, self.path)
+        self._vm.refresh()
+
+    def _summary(self) -> str:
+        return f"{self.path} {format_size(self.size) if self.size is not None else 'size unknown'}"
+
+
+class Disks(Devices[Disk, DiskRecord]):
+    """The disks of a VM, in the guest's order."""
+
+    def _items(self) -> list[Disk]:
+        return [Disk(self._vm, record) for record in self._vm.record.disks]
+
+    def attach(self, spec: DiskSpec) -> Disk:
+        """Attach a new or existing disk, for good.
+
+        Raises:
+            AlreadyExists: the VM has that disk already.
+            NotFound: the path, base image or datastore does not exist.
+            InvalidState: the VM runs, and the host cannot attach a disk to a running VM.
+        """
+        checks.one_of("spec", spec, DiskSpec, ["DiskSpec(...)"])
+        vm = self._vm.refresh()
+        require_off_or_hot(vm, "hot_disk", "attach a disk to")
+        if spec.path is not None and any(disk.path == spec.path for disk in vm.record.disks):
+            raise AlreadyExists(f"{vm.label} already has the disk {spec.path}")
+        (resolved,) = resolve_disks(vm.host, [spec])
+        record = vm._call(vm.host.driver.disks.attach, vm.id, resolved)
+        vm.refresh()
+        return Disk(vm, record)
+
+
+class Cdrom(Device[CdromRecord]):
+    """A CD-ROM drive."""
+
+    kind = "CD-ROM drive"
+    __slots__ = ()
+
+    @property
+    def iso(self) -> str | None:
+        """The image in it; None while it is empty."""
+        return self._record.iso
+
+    def _siblings(self, record: VMRecord) -> Sequence[CdromRecord]:
+        return record.cdroms
+
+    def insert(self, iso: str) -> Cdrom:
+        """Put an image into it, in place of what is there.
+
+        Raises:
+            NotFound: no such image; the drive keeps what it has.
+        """
+        checks.path("iso", iso)
+        return self._set(iso)
+
+    def eject(self) -> Cdrom:
+        """Take the image out; an empty drive is left as it is."""
+        return self._set(None)
+
+    def _set(self, iso: str | None) -> Cdrom:
+        self._ready("hot_cdrom")
+        if iso != self.iso:
+            self._call(self._host.driver.disks.set_iso, self._vm.id, self.id, iso)
+            self.refresh()
+        return self
+
+    def _summary(self) -> str:
+        return self.iso or "empty"
+
+
+class Cdroms(Devices[Cdrom, Any]):
+    """The CD-ROM drives of a VM."""
+
+    def _items(self) -> list[Cdrom]:
+        return [Cdrom(self._vm, record) for record in self._vm.record.cdroms]

@@ -1,0 +1,589 @@
+"""THE CONTRACT between the objects users hold and the backends that serve them.
+
+A backend is a function ``open(target: Target) -> Driver``. A `Driver` is one frozen value that holds small
+ports; an optional port is None where the host has none. A port's methods are primitives: they take ids and
+checked specs, make the vendor's calls and return a record, or a `Job` if the host works on. They do not
+sleep, retry, log or check states: all that exists once, above, and so do
+
+* the shape of specs (`hyperkit.specs`) and what the capabilities and limits forbid (`hyperkit.guard`),
+* legal transitions, and verbs that have nothing to do (`hyperkit.states`),
+* names: a port gets the *ids* of switches and datastores in ``NicSpec.switch`` and ``DiskSpec.datastore``,
+* MAC addresses and disks that another VM has, waiting, progress, refresh, equality, events by comparison.
+
+What is left to a port is what only the host can know: whether a name is free, a file is there and large
+enough, a job succeeded. A primitive that fails leaves the host as it found it. Exceptions of the vendor
+are let through; ``Driver.translate`` turns them into `HyperkitError` in one place.
+
+Each docstring's *Behaviour* lines are the specification: `hyperkit.testing.conformance` has one test for
+each, with the same words, and every backend must pass them. Read them as observed through the public
+objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO, Protocol
+
+import attrs
+
+from hyperkit.capabilities import Capabilities
+from hyperkit.clock import Clock, SystemClock
+from hyperkit.errors import HyperkitError
+from hyperkit.jobs import Job
+from hyperkit.records import (
+    AddressRecord,
+    DatastoreRecord,
+    DiskRecord,
+    HostRecord,
+    NicRecord,
+    SnapshotRecord,
+    SwitchRecord,
+    VMRecord,
+    VolumeRecord,
+)
+from hyperkit.specs import (
+    DiskSpec,
+    NicChange,
+    NicSpec,
+    SnapshotSpec,
+    SwitchSpec,
+    VMChange,
+    VMSpec,
+    VolumeSpec,
+)
+from hyperkit.states import PowerAction
+
+
+class HostPort(Protocol):
+    """The machine itself."""
+
+    def info(self) -> HostRecord:
+        """Read the host's facts.
+
+        Behaviour:
+            * The host's id is the same after a reconnect.
+            * Product and version say what runs there, and the type whether it is bare-metal, hosted or OS-level.
+            * CPUs and memory are those of the machine, memory in bytes.
+        """
+        ...
+
+
+class VMPort(Protocol):
+    """Virtual machines."""
+
+    def list(self) -> Sequence[VMRecord]:
+        """Read every VM, in a number of round trips that does not grow with theirs where the vendor allows.
+
+        Behaviour:
+            * Every VM is listed once, whichever connection made it.
+            * A listed record equals the one that get returns.
+            * A VM that vanishes while the list is read is left out, not an error.
+        """
+        ...
+
+    def get(self, vm_id: str) -> VMRecord:
+        """Read one VM.
+
+        Behaviour:
+            * An id that no VM has is NotFound.
+            * A record does not change after it was returned.
+        """
+        ...
+
+    def create(self, spec: VMSpec) -> VMRecord | Job[VMRecord]:
+        """Create a VM, switched off.
+
+        Requires: what the spec asks for (`hyperkit.guard` lists it).
+
+        Behaviour:
+            * A new VM is off.
+            * Name, CPUs and memory are exactly those asked for.
+            * A VM's id differs from every other VM's and is the same after a reconnect.
+            * A name that is taken is AlreadyExists where names must be unique, and nothing is made.
+            * Two VMs may have one name where names need not be unique.
+            * Disks and NICs are in the order of the spec.
+            * A new disk has the size asked for and is marked as created.
+            * A linked disk names its base and is as large, unless a larger size is asked for.
+            * A copied disk has the size of its base and does not name it.
+            * A disk size below the base image's is InvalidRequest.
+            * An existing disk is attached as it is and is not marked as created.
+            * A disk path that leads nowhere is NotFound.
+            * A disk path that is a directory is InvalidRequest.
+            * A NIC without an address gets a unicast one that no other NIC has.
+            * A MAC address asked for is kept.
+            * A MAC address that another VM has is AlreadyExists, and nothing is made.
+            * A NIC without a switch is plugged into none.
+            * A switch that does not exist is NotFound, and the error names those there are.
+            * A datastore that does not exist is NotFound, and the error names those there are.
+            * An ISO is in the CD-ROM drive.
+            * An ISO path that leads nowhere is NotFound.
+            * Firmware, secure boot and TPM are those asked for.
+            * The boot order is the one asked for.
+            * The CPU topology is the one asked for.
+            * A ceiling above the CPUs and memory at start is kept.
+            * Reservation, limit and shares are exactly those asked for.
+            * The guest OS hint is kept.
+            * Notes come back character for character.
+            * Autostart is as asked for.
+            * More CPUs than the host allows are refused before anything is made.
+            * A create that fails half-way leaves neither VM nor disk file.
+            * Changing what was passed after the call changes nothing.
+        """
+        ...
+
+    def configure(self, vm_id: str, change: VMChange) -> VMRecord:
+        """Change a VM: while it runs if every field can be changed so, and lastingly in any case.
+
+        Requires: for a VM that is not off, the hot capability of each field.
+
+        Behaviour:
+            * What was changed is in the record returned and in the next read.
+            * A field that was not named stays as it was.
+            * CPUs and memory of a VM that is off go up and down.
+            * A rename keeps the id.
+            * A rename to a name that is taken is AlreadyExists where names must be unique.
+            * Notes and autostart change while the VM runs, and the change outlives a restart of the VM.
+            * A change that the running VM cannot take is refused, and none of it is done.
+            * Boot order, guest OS hint and allocations of a VM that is off can be changed.
+        """
+        ...
+
+    def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+        """Do one power action, which the VM's state was just seen to allow.
+
+        ``SHUTDOWN`` and ``REBOOT`` only ask the guest, and return at once.
+
+        Behaviour:
+            * Start runs a VM that is off.
+            * Stop cuts the power: the VM is off when the call returns.
+            * Pause keeps a running VM in memory, and resume lets it run on.
+            * Suspend saves a running VM to disk, and start lets it run on.
+            * A paused VM can be suspended.
+            * A suspended VM's memory can be discarded, which leaves it off.
+            * Reset leaves the VM running.
+            * A verb whose goal is already reached changes nothing and is no error.
+            * A verb that the state forbids is InvalidState, which names the state and the verbs allowed.
+            * A verb on a VM that is gone is NotFound.
+            * Another connection sees the state at once.
+            * Shutdown asks the guest, which ends switched off.
+            * A guest that ignores a shutdown is a Timeout, and the VM runs on.
+            * A guest that ignores a shutdown is switched off if force was asked for.
+        """
+        ...
+
+    def delete(self, vm_id: str, volumes: Sequence[str]) -> Job[None] | None:
+        """Delete a VM that is not running, its snapshots and saved memory, and the disk files in ``volumes``.
+
+        Behaviour:
+            * A deleted VM is listed no more, and its id is NotFound.
+            * A VM that runs is not deleted unless force is asked for.
+            * A disk that hyperkit created is deleted with the VM by default.
+            * A disk that hyperkit did not create stays unless it is named.
+            * A disk that is named is deleted, whoever created it.
+            * No disk is deleted if none is to be.
+            * A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM.
+            * A VM with snapshots is deleted with them.
+            * A suspended VM is deleted with its memory.
+        """
+        ...
+
+
+class DiskPort(Protocol):
+    """Disks and CD-ROM drives as they are attached to a VM."""
+
+    def attach(self, vm_id: str, spec: DiskSpec) -> DiskRecord:
+        """Attach a new or existing disk, lastingly.
+
+        Requires: `attach`; `hot_disk` unless the VM is off.
+
+        Behaviour:
+            * An attached disk comes after those that were there, and has an id of its own.
+            * A new disk that cannot be attached leaves no file behind.
+            * A disk that the VM already has is AlreadyExists.
+            * A disk is attached to a running VM, and is still there after a restart.
+        """
+        ...
+
+    def detach(self, vm_id: str, disk_id: str) -> None:
+        """Take a disk away, lastingly; its file stays.
+
+        Requires: `attach`; `hot_disk` unless the VM is off.
+
+        Behaviour:
+            * A detached disk is gone from the VM, and its file stays.
+            * The other disks keep their ids.
+            * A disk id that the VM does not have is NotFound.
+            * A disk can be deleted as it is detached, if hyperkit created it.
+        """
+        ...
+
+    def resize(self, vm_id: str, disk_id: str, size: int) -> DiskRecord:
+        """Grow a disk.
+
+        Requires: `disk_resize`; `hot_disk_resize` unless the VM is off.
+
+        Behaviour:
+            * A disk grows to the size asked for.
+            * A disk is never made smaller: InvalidRequest.
+        """
+        ...
+
+    def set_iso(self, vm_id: str, cdrom_id: str, iso: str | None) -> None:
+        """Put an ISO into a drive, in place of what is there, or take it out (None); lastingly.
+
+        Requires: `cdrom`; `hot_cdrom` unless the VM is off.
+
+        Behaviour:
+            * An ISO can be put into an empty drive, exchanged and taken out.
+            * An exchange for an ISO that leads nowhere is NotFound, and the drive keeps what it has.
+        """
+        ...
+
+
+class NicPort(Protocol):
+    """Network cards as they are attached to a VM."""
+
+    def attach(self, vm_id: str, spec: NicSpec) -> NicRecord:
+        """Add a card, lastingly.
+
+        Requires: `attach`; `hot_nic` unless the VM is off.
+
+        Behaviour:
+            * An attached NIC comes after those that were there, on the switch asked for.
+            * An attached NIC's MAC address that another VM has is AlreadyExists.
+        """
+        ...
+
+    def detach(self, vm_id: str, nic_id: str) -> None:
+        """Take a card away, lastingly.
+
+        Requires: `attach`; `hot_nic` unless the VM is off.
+
+        Behaviour:
+            * A detached NIC is gone, and the others keep their ids and addresses.
+            * A NIC id that the VM does not have is NotFound.
+        """
+        ...
+
+    def update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
+        """Change a card, lastingly. ``change.switch`` is a switch's id, or an empty string for none.
+
+        Requires: `attach`; `hot_nic` unless the VM is off; `nic_link` to change the link.
+
+        Behaviour:
+            * A NIC moves to another switch and keeps its id and address.
+            * A NIC is unplugged and stays in the VM.
+            * A NIC's link goes down and up.
+        """
+        ...
+
+
+class SwitchPort(Protocol):
+    """Virtual switches."""
+
+    def list(self) -> Sequence[SwitchRecord]:
+        """Read every switch, in one go.
+
+        Behaviour:
+            * Every switch is listed once, and its record equals the one that get returns.
+        """
+        ...
+
+    def get(self, switch_id: str) -> SwitchRecord:
+        """Read one switch.
+
+        Behaviour:
+            * A switch id that does not exist is NotFound.
+        """
+        ...
+
+    def create(self, spec: SwitchSpec) -> SwitchRecord:
+        """Create a switch that carries frames at once and after a restart of the host.
+
+        Requires: `switch_external`, `switch_internal` or `switch_private`; `switch_subnet` with a subnet.
+
+        Behaviour:
+            * A private switch has neither uplink nor subnet.
+            * An internal switch has the subnet, NAT and DHCP asked for.
+            * An external switch has the uplink asked for.
+            * A new switch is active.
+            * A switch name that is taken is AlreadyExists where names must be unique.
+            * VMs on a new switch can be started.
+        """
+        ...
+
+    def delete(self, switch_id: str) -> None:
+        """Delete a switch that no VM is plugged into.
+
+        Behaviour:
+            * A deleted switch is gone.
+            * A switch that a VM is plugged into is not deleted: Busy, and the error names the VM.
+        """
+        ...
+
+
+class DatastorePort(Protocol):
+    """Places for disk images."""
+
+    def list(self) -> Sequence[DatastoreRecord]:
+        """Read every datastore.
+
+        Behaviour:
+            * A datastore's free space is at most its capacity, both in bytes.
+        """
+        ...
+
+    def get(self, datastore_id: str) -> DatastoreRecord:
+        """Read one datastore.
+
+        Behaviour:
+            * A datastore id that does not exist is NotFound.
+        """
+        ...
+
+
+class VolumePort(Protocol):
+    """Files in a datastore: disk images and ISOs."""
+
+    def list(self, datastore_id: str) -> Sequence[VolumeRecord]:
+        """Read the files of one datastore, as they are now.
+
+        Behaviour:
+            * A VM's new disk is among the volumes of its datastore.
+        """
+        ...
+
+    def create(self, datastore_id: str, spec: VolumeSpec) -> VolumeRecord | Job[VolumeRecord]:
+        """Create a disk image that belongs to no VM.
+
+        Requires: `volumes`.
+
+        Behaviour:
+            * A new volume has the name, size and format asked for, and can be attached by its path.
+            * A volume name that is taken is AlreadyExists, and the volume that has it stays as it was.
+        """
+        ...
+
+    def delete(self, volume_id: str) -> None:
+        """Delete a file.
+
+        Requires: `volumes`.
+
+        Behaviour:
+            * A deleted volume is gone, and deleting it again is NotFound.
+            * A volume that a VM uses is not deleted: Busy, and the error names the VM.
+        """
+        ...
+
+    def upload(self, datastore_id: str, name: str, source: BinaryIO, size: int) -> VolumeRecord:
+        """Make a file of ``size`` bytes read from ``source``; ``name`` is the file's whole name.
+
+        Requires: `transfer`.
+
+        Behaviour:
+            * What was uploaded comes back byte for byte.
+            * An upload that breaks off leaves no file.
+        """
+        ...
+
+    def download(self, volume_id: str, sink: BinaryIO) -> None:
+        """Write a file's bytes, as they are stored, to ``sink``.
+
+        Requires: `transfer`.
+        """
+        ...
+
+
+class SnapshotPort(Protocol):
+    """Snapshots of a VM: a tree, addressed by id."""
+
+    def list(self, vm_id: str) -> Sequence[SnapshotRecord]:
+        """Read a VM's snapshots, parents before children.
+
+        Behaviour:
+            * A new VM has no snapshots.
+            * The snapshots of one VM are not those of another.
+            * At most one snapshot is current.
+        """
+        ...
+
+    def create(self, vm_id: str, spec: SnapshotSpec) -> SnapshotRecord | Job[SnapshotRecord]:
+        """Take a snapshot on top of the current one. ``spec.memory`` is decided: True or False.
+
+        Requires: `snapshots`; `snapshot_memory` with memory; `snapshot_running_disks` without it while the VM
+        runs; `snapshot_quiesced` with quiesce.
+
+        Behaviour:
+            * A new snapshot is current, and its parent is the one that was.
+            * Name, description and time of a snapshot are kept, the time aware and in UTC.
+            * A snapshot's name that is taken is AlreadyExists where they must be unique.
+            * Two snapshots of one VM may have one name where they need not be unique.
+            * Taking a snapshot leaves the VM in the state it was in.
+            * A running VM's snapshot keeps its memory unless told otherwise.
+            * Memory of a VM that is off cannot be kept: InvalidState.
+            * A suspended VM is not snapshotted, since its memory would not fit the disks: InvalidState.
+        """
+        ...
+
+    def revert(self, vm_id: str, snapshot_id: str) -> VMRecord | Job[VMRecord]:
+        """Bring back a snapshot's disks, configuration and, if it has it, memory. What came since is lost.
+
+        Behaviour:
+            * A revert brings back the CPUs and memory the VM had.
+            * A revert to a snapshot of a VM that was off leaves it off.
+            * A revert to a snapshot with memory leaves the VM in the state it was taken in.
+            * A revert to a snapshot of a running VM without memory leaves it off.
+            * A revert makes the snapshot current, so that the next one is its child.
+            * A revert keeps every snapshot.
+            * A revert of a suspended VM discards its saved memory.
+            * A revert brings back the content of the disks.
+        """
+        ...
+
+    def delete(self, vm_id: str, snapshot_id: str, children: bool) -> Job[None] | None:
+        """Delete one snapshot, or with ``children`` the whole tree below it too. The VM is not changed.
+
+        Behaviour:
+            * Deleting a snapshot keeps its children, which become its parent's.
+            * Deleting a snapshot with its children deletes the tree below it and nothing else.
+            * Deleting the current snapshot makes its parent current.
+            * Deleting a snapshot leaves the VM as it is.
+            * A snapshot id that the VM does not have is NotFound.
+        """
+        ...
+
+
+class GuestPort(Protocol):
+    """What the host can learn from inside a guest."""
+
+    def addresses(self, vm_id: str) -> Sequence[AddressRecord]:
+        """Read the guest's addresses, loopback left out; empty while there are none.
+
+        Requires: `guest_addresses`.
+
+        Behaviour:
+            * A VM that is off has no addresses.
+            * A running guest's address belongs to one of its NICs.
+        """
+        ...
+
+
+@attrs.frozen
+class Change:
+    """Something that happened to a VM, as a backend that pushes reports it: a None record is absence."""
+
+    before: VMRecord | None
+    after: VMRecord | None
+
+
+class EventPort(Protocol):
+    """Changes, reported by the host itself. Without this port `host.events` compares records instead."""
+
+    def subscribe(self, sink: Callable[[Change], None]) -> Callable[[], None]:
+        """Have ``sink`` called, in any thread, at each change; the returned function ends that.
+
+        Behaviour:
+            * A VM that is created, changed and deleted is reported so, in this order.
+            * A change of state tells the states before and after.
+            * Nothing is reported while nothing changes.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Driver:
+    """One connection to one host: all that the objects above need.
+
+    Attributes:
+        backend: the backend's name, for messages.
+        url: where, without secrets, for messages.
+        identity: stable id of the host: objects of two connections to it are equal.
+        capabilities: what this host can do.
+        translate: a vendor's exception as ours, or None if it is not the vendor's.
+        native: the vendor's own connection, for what hyperkit has no word for.
+        close: end the connection; may be called twice.
+        clock: what time is it; the fake brings its own.
+    """
+
+    backend: str
+    url: str
+    identity: str
+    capabilities: Capabilities
+    host: HostPort
+    vms: VMPort
+    disks: DiskPort
+    nics: NicPort
+    switches: SwitchPort
+    datastores: DatastorePort
+    volumes: VolumePort
+    snapshots: SnapshotPort | None = None
+    guests: GuestPort | None = None
+    events: EventPort | None = None
+    translate: Callable[[Exception], HyperkitError | None]
+    native: object = attrs.field(default=None, repr=False)
+    close: Callable[[], None]
+    clock: Clock = attrs.field(factory=SystemClock)
+
+
+PORTS: Mapping[str, type] = {
+    "host": HostPort,
+    "vms": VMPort,
+    "disks": DiskPort,
+    "nics": NicPort,
+    "switches": SwitchPort,
+    "datastores": DatastorePort,
+    "volumes": VolumePort,
+    "snapshots": SnapshotPort,
+    "guests": GuestPort,
+    "events": EventPort,
+}
+"""The ports by their name in `Driver`; an operation is called ``port.method``, as in ``vms.create``."""
+
+
+def operations(port: str) -> tuple[str, ...]:
+    """The methods of a port, in order."""
+    return tuple(name for name in vars(PORTS[port]) if not name.startswith("_"))
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """What a backend's ``open`` is given: where to connect, as whom, and how.
+
+    Attributes:
+        url: the whole URL, secrets removed.
+        scheme: such as ``esxi``.
+        host: empty for a local one.
+        port: None for the usual one.
+        path: with its leading slash, if any.
+        options: the query's ``name=value`` pairs.
+        user: from the URL or `connect`.
+        password: never in a repr.
+        verify: check the host's certificate: True, False, or the path of a CA file.
+        timeout: seconds for connecting and for each call, None for the vendor's own.
+        clock: None lets the backend choose.
+    """
+
+    url: str
+    scheme: str
+    host: str = ""
+    port: int | None = None
+    path: str = ""
+    options: Mapping[str, str] = attrs.field(factory=dict)
+    user: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+    verify: bool | str = True
+    timeout: float | None = None
+    clock: Clock | None = None
+
+
+class Backend(Protocol):
+    """The one function a backend must have, named by its entry point in the group ``hyperkit.backends``."""
+
+    def __call__(self, target: Target) -> Driver:
+        """Connect.
+
+        Raises:
+            ConnectionFailed: the host cannot be reached.
+            AuthenticationFailed: it refuses the credentials.
+        """
+        ...

@@ -1,0 +1,145 @@
+"""What happens on a host: typed events, pushed by the host or found by comparing records."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+from hyperkit.driver import Change
+from hyperkit.errors import Timeout
+from hyperkit.records import VMRecord
+from hyperkit.states import PowerState
+from hyperkit.tasks import wait_until
+
+if TYPE_CHECKING:
+    from hyperkit.host import Host
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """Something that happened to a VM.
+
+    Attributes:
+        time: when hyperkit learned of it, UTC.
+        vm_id: which VM.
+        name: its name then.
+        before: its record before; None if it was not there.
+        after: its record after; None if it is gone.
+    """
+
+    time: datetime
+    vm_id: str
+    name: str
+    before: VMRecord | None
+    after: VMRecord | None
+
+
+@attrs.frozen(kw_only=True)
+class VMCreated(Event):
+    """A VM came into being, by whoever's hand."""
+
+
+@attrs.frozen(kw_only=True)
+class VMDeleted(Event):
+    """A VM is gone."""
+
+
+@attrs.frozen(kw_only=True)
+class VMStateChanged(Event):
+    """A VM's power state changed."""
+
+    old: PowerState
+    new: PowerState
+
+
+@attrs.frozen(kw_only=True)
+class VMChanged(Event):
+    """Something else about a VM changed; ``fields`` names what, as in `VMRecord`."""
+
+    fields: tuple[str, ...]
+
+
+def events_of(change: Change, time: datetime) -> Iterator[Event]:
+    """The events in one change: a state and a configuration may change together."""
+    before, after = change.before, change.after
+    present = after or before
+    if present is None:
+        return
+    about = {"time": time, "vm_id": present.id, "name": present.name, "before": before, "after": after}
+    if before is None:
+        yield VMCreated(**about)  # type: ignore[arg-type]  # one dict for four signatures
+    elif after is None:
+        yield VMDeleted(**about)  # type: ignore[arg-type]
+    else:
+        if before.state is not after.state:
+            yield VMStateChanged(old=before.state, new=after.state, **about)  # type: ignore[arg-type]
+        fields = tuple(
+            field.name
+            for field in attrs.fields(VMRecord)
+            if field.name not in ("state", "reason") and getattr(before, field.name) != getattr(after, field.name)
+        )
+        if fields:
+            yield VMChanged(fields=fields, **about)  # type: ignore[arg-type]
+
+
+class EventSource:
+    """``host.events``."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def stream(self, *, timeout: float | None = None, interval: float = 1.0) -> Iterator[Event]:
+        """The events from this call on, as they come; ends after ``timeout`` seconds.
+
+        Where the host does not report changes by itself (capability ``events_pushed``), all records are read every
+        ``interval`` seconds and compared; what came and went in between is not seen.
+        """
+        if self._host.driver.events is not None and self._host.capabilities.events_pushed:
+            pushed: queue.SimpleQueue[Change] = queue.SimpleQueue()
+            end = self._host.driver.events.subscribe(pushed.put)
+            return self._pushed(pushed, end, timeout)
+        return self._compared(self._inventory(), timeout, interval)
+
+    def _inventory(self) -> dict[str, VMRecord]:
+        return {record.id: record for record in self._host.driver.vms.list()}
+
+    def _pushed(self, pushed: queue.SimpleQueue[Change], end: object, timeout: float | None) -> Iterator[Event]:
+        clock = self._host.clock
+        deadline = None if timeout is None else clock.monotonic() + timeout
+
+        def next_change() -> Change | None:
+            with contextlib.suppress(queue.Empty):
+                return pushed.get_nowait()
+            return None
+
+        try:
+            while True:
+                left = None if deadline is None else deadline - clock.monotonic()
+                try:
+                    change = wait_until(next_change, clock=clock, timeout=left, what="an event")
+                except Timeout:
+                    return
+                yield from events_of(change, clock.utcnow())
+        finally:
+            if callable(end):
+                end()
+
+    def _compared(self, before: dict[str, VMRecord], timeout: float | None, interval: float) -> Iterator[Event]:
+        clock = self._host.clock
+        deadline = None if timeout is None else clock.monotonic() + timeout
+        while True:
+            after = self._inventory()
+            for vm_id in before.keys() | after.keys():
+                old, new = before.get(vm_id), after.get(vm_id)
+                if old != new:
+                    yield from events_of(Change(old, new), clock.utcnow())
+            before = after
+            left = interval if deadline is None else deadline - clock.monotonic()
+            if left <= 0:
+                return
+            clock.sleep(min(interval, left))

@@ -1,0 +1,105 @@
+"""Virtual switches of a host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hyperkit.collection import Collection
+from hyperkit.errors import Busy
+from hyperkit.handle import Handle
+from hyperkit.records import SwitchRecord
+from hyperkit.specs import SwitchKind, SwitchSpec
+
+if TYPE_CHECKING:
+    from hyperkit.vm import VM
+
+
+class Switch(Handle[SwitchRecord]):
+    """A virtual switch: what NICs of VMs are plugged into."""
+
+    kind = "switch"
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """Its label."""
+        return self._record.name
+
+    @property
+    def switch_kind(self) -> SwitchKind:
+        """Whom its VMs can talk to."""
+        return self._record.kind
+
+    @property
+    def subnet(self) -> str | None:
+        """Its IPv4 network, if it has one."""
+        return self._record.subnet
+
+    def _read(self) -> SwitchRecord:
+        return self._host.driver.switches.get(self.id)
+
+    def vms(self) -> list[VM]:
+        """The VMs that are plugged into it. Asks the host."""
+        return self._host.vms.find(lambda vm: any(nic.switch_id == self.id for nic in vm.record.nics))
+
+    def delete(self) -> None:
+        """Delete it.
+
+        Raises:
+            Busy: a VM is plugged into it.
+        """
+        users = self.vms()
+        if users:
+            names = ", ".join(repr(vm.name) for vm in users[:5])
+            raise Busy(
+                f"{self.label} on {self._host.url} is in use by {names}: disconnect their NICs first",
+                resource=self.label,
+            )
+        self._call(self._host.driver.switches.delete, self.id)
+
+    def _summary(self) -> str:
+        return f"{self._record.kind.value}{f' {self.subnet}' if self.subnet else ''}"
+
+
+class SwitchCollection(Collection[Switch, SwitchRecord]):
+    """The virtual switches of a host."""
+
+    kind = "switch"
+    create_hint = "host.switches.create({name!r})"
+
+    def _records(self) -> Sequence[SwitchRecord]:
+        return self._host.driver.switches.list()
+
+    def _handle(self, record: SwitchRecord) -> Switch:
+        return Switch(self._host, record)
+
+    def get(self, id: str) -> Switch:  # noqa: A002
+        """The switch with this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return self._handle(self._host.driver.switches.get(id))
+
+    def create(
+        self,
+        name: str | SwitchSpec,
+        kind: SwitchKind = SwitchKind.PRIVATE,
+        *,
+        uplink: str | None = None,
+        subnet: str | None = None,
+        nat: bool = True,
+        dhcp: bool = True,
+    ) -> Switch:
+        """Create a switch that works at once and after the host restarts. Arguments as in `SwitchSpec`.
+
+        Raises:
+            AlreadyExists: the name is taken, where names must be unique.
+            InvalidRequest: the subnet or uplink is not acceptable.
+            Unsupported: the host cannot make this kind.
+        """
+        spec = name if isinstance(name, SwitchSpec) else SwitchSpec(
+            name, kind, uplink=uplink, subnet=subnet, nat=nat, dhcp=dhcp
+        )
+        return self._handle(self._host.driver.switches.create(spec))

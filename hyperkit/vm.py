@@ -1,0 +1,336 @@
+"""VM: a virtual machine and everything that can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal, Self, Unpack
+
+from hyperkit import guard
+from hyperkit.change import allowed_change
+from hyperkit.checks import refuse
+from hyperkit.disk import Cdroms, Disk, Disks
+from hyperkit.errors import InvalidState, Timeout
+from hyperkit.handle import Handle
+from hyperkit.nic import Nics
+from hyperkit.records import AddressRecord, VMRecord
+from hyperkit.resolve import check_unused
+from hyperkit.snapshot import SnapshotCollection
+from hyperkit.specs import ChangeFields
+from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason, allowed_in, already_there
+from hyperkit.tasks import Task, wait_until
+from hyperkit.units import format_size
+
+if TYPE_CHECKING:
+    from hyperkit.host import Host
+
+DisksToDelete = Literal["created", "all", "none"] | Iterable[str | Disk]
+
+
+class VM(Handle[VMRecord]):
+    """A virtual machine.
+
+    Attributes are those of the last record (`record` has them all) and never do I/O. Power verbs read the
+    state first, so that a verb which is not possible says why; one whose goal is reached already does nothing.
+
+    Every power verb raises:
+        InvalidState: the state forbids it; the error names the verbs it allows.
+        Unsupported: the host lacks the capability of that name.
+        NotFound: the VM is gone.
+    """
+
+    kind = "VM"
+    __slots__ = ()
+
+    # What it is, as last read
+
+    @property
+    def name(self) -> str:
+        """Its label; see `Capabilities.unique_vm_names`."""
+        return self._record.name
+
+    @property
+    def state(self) -> PowerState:
+        """What it is doing."""
+        return self._record.state
+
+    @property
+    def reason(self) -> StateReason:
+        """Why, where the state alone would mislead: paused by an I/O error is a fault."""
+        return self._record.reason
+
+    @property
+    def cpus(self) -> int:
+        """vCPUs."""
+        return self._record.cpus
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory."""
+        return self._record.memory
+
+    @property
+    def notes(self) -> str:
+        """Free text kept with it."""
+        return self._record.notes
+
+    @property
+    def disks(self) -> Disks:
+        """Its disks, in the guest's order; ``vm.disks.attach(DiskSpec(...))`` adds one."""
+        return Disks(self)
+
+    @property
+    def nics(self) -> Nics:
+        """Its network cards, in the guest's order; ``vm.nics.attach(NicSpec(...))`` adds one."""
+        return Nics(self)
+
+    @property
+    def cdroms(self) -> Cdroms:
+        """Its CD-ROM drives."""
+        return Cdroms(self)
+
+    @property
+    def snapshots(self) -> SnapshotCollection:
+        """Its snapshots."""
+        return SnapshotCollection(self)
+
+    # Power
+
+    def start(self, *, timeout: float | None = None) -> Self:
+        """Run it: from off, from a crash, or from where `suspend` left it.
+
+        Raises:
+            ResourceExhausted: the host has no room for it.
+        """
+        return self.begin_start().result(timeout)
+
+    def begin_start(self) -> Task[Self]:
+        """`start`, without waiting for its end."""
+        return self._power(PowerAction.START)
+
+    def stop(self) -> Self:
+        """Cut its power. The guest is not asked; see `shutdown`."""
+        return self._power(PowerAction.STOP).result()
+
+    def reset(self) -> Self:
+        """Press its reset button. The guest is not asked; see `reboot`."""
+        return self._power(PowerAction.RESET).result()
+
+    def reboot(self) -> Self:
+        """Ask the guest to reboot, and return at once."""
+        return self._power(PowerAction.REBOOT).result()
+
+    def pause(self) -> Self:
+        """Stop its CPUs; memory stays in RAM."""
+        return self._power(PowerAction.PAUSE).result()
+
+    def resume(self) -> Self:
+        """Let it run on after `pause`, or wake it when the guest put itself to sleep."""
+        return self._power(PowerAction.RESUME).result()
+
+    def suspend(self, *, timeout: float | None = None) -> Self:
+        """Save its memory to disk and switch it off; `start` runs it on from there."""
+        return self.begin_suspend().result(timeout)
+
+    def begin_suspend(self) -> Task[Self]:
+        """`suspend`, without waiting for its end."""
+        return self._power(PowerAction.SUSPEND)
+
+    def discard_suspended(self) -> Self:
+        """Throw away the memory that `suspend` saved: the VM is off then, as after a power cut."""
+        return self._power(PowerAction.DISCARD).result()
+
+    def shutdown(self, *, timeout: float = 120, force: bool = False, resend: float = 10) -> Self:
+        """Ask the guest to shut down, ask again every ``resend`` seconds, and wait until the VM is off.
+
+        Args:
+            timeout: seconds to wait for the guest.
+            force: cut the power when the time is up.
+            resend: guests that boot or sleep miss a request.
+
+        Raises:
+            Timeout: the guest did not shut down, and ``force`` is false: the VM runs on.
+        """
+        if self._power(PowerAction.SHUTDOWN).result().state is PowerState.OFF:
+            return self
+        clock, set_power = self._host.clock, self._host.driver.vms.set_power
+        next_request = clock.monotonic() + resend
+
+        def off() -> bool | None:
+            nonlocal next_request
+            state = self.refresh().state
+            if state is PowerState.OFF:
+                return True
+            if clock.monotonic() >= next_request and state is PowerState.RUNNING:
+                next_request = clock.monotonic() + resend
+                try:
+                    self._call(set_power, self.id, PowerAction.SHUTDOWN)
+                except InvalidState:
+                    pass  # it went off between the look and the request: the next look sees it
+            return None
+
+        try:
+            wait_until(off, clock=clock, timeout=timeout, what=f"{self.label} to shut down")
+        except Timeout:
+            if force:
+                return self.stop()
+            raise Timeout(
+                f"{self.label} did not shut down within {timeout:g} s and runs on: its guest may have no ACPI or"
+                " agent, or be booting; stop() cuts the power, as does shutdown(force=True)",
+                backend=self._host.url,
+                operation="vms.set_power",
+                resource=self.label,
+            ) from None
+        return self
+
+    def _power(self, action: PowerAction) -> Task[Self]:
+        vms = self._host.driver.vms
+        self._call(guard.check, "vms.set_power", (self.id, action), self._host.capabilities, self._host.url)
+        record = self._record = self._call(vms.get, self.id)
+        if already_there(record.state, action):
+            return self._task(action.value, record, self._update)
+        if action not in ALLOWED[record.state]:
+            raise self._invalid_state(action.value, f"cannot {action.value}")
+        return self._task(action.value, self._call(vms.set_power, self.id, action), self._update)
+
+    def _invalid_state(self, wanted: str, what: str) -> InvalidState:
+        state, reason = self._record.state, self._record.reason
+        why = "" if reason is StateReason.NORMAL else f" ({reason.value})"
+        aside = ", not paused" if wanted == "resume" and state is PowerState.SUSPENDED else ""
+        allowed = (*allowed_in(state), *(() if state in _HOLDS_POWER else ("delete",)))
+        return InvalidState(
+            f"{what} {self.label} on {self._host.url}: it is {state.value}{why}{aside}",
+            current=state.value,
+            wanted=wanted,
+            allowed=allowed,
+            backend=self._host.url,
+            resource=self.label,
+        )
+
+    def _read(self) -> VMRecord:
+        return self._host.driver.vms.get(self.id)
+
+    def _update(self, record: VMRecord) -> Self:
+        self._record = record
+        return self
+
+    # Waiting
+
+    def wait_for(self, condition: Callable[[VM], bool], *, timeout: float | None = None, what: str = "") -> Self:
+        """Refresh until ``condition(vm)`` is true.
+
+        Raises:
+            Timeout: it did not become true within ``timeout`` seconds.
+        """
+        wait_until(
+            lambda: True if condition(self.refresh()) else None,
+            clock=self._host.clock,
+            timeout=timeout,
+            what=f"{self.label} {what or 'to meet the condition'}",
+        )
+        return self
+
+    def wait_for_state(self, state: PowerState, *, timeout: float | None = None) -> Self:
+        """Wait until it is in a state, however it comes there.
+
+        Raises:
+            Timeout: it is not within ``timeout`` seconds.
+        """
+        return self.wait_for(lambda vm: vm.state is state, timeout=timeout, what=f"to be {state.value}")
+
+    def addresses(self) -> list[AddressRecord]:
+        """The guest's addresses, as its host learns them from leases, ARP or an agent; may be empty.
+
+        Raises:
+            Unsupported: the host has no way to know.
+        """
+        guests = self._host.driver.guests
+        if guests is None:
+            self._host.capabilities.refuse("guest_addresses", self._host.url)
+        return list(self._call(guests.addresses, self.id))
+
+    def wait_for_address(self, *, timeout: float | None = 120) -> str:
+        """The guest's first address, IPv4 before IPv6, once it has one.
+
+        Raises:
+            Timeout: it has none within ``timeout`` seconds.
+            InvalidState: the VM is not running, so that none can come.
+        """
+        if self.refresh().state is not PowerState.RUNNING:
+            raise self._invalid_state("wait_for_address", "no address can come to")
+
+        def first() -> str | None:
+            found = sorted((":" in record.address, record.address) for record in self.addresses())
+            return found[0][1] if found else None
+
+        return wait_until(first, clock=self._host.clock, timeout=timeout, what=f"an address of {self.label}")
+
+    # Changing and deleting
+
+    def configure(self, **fields: Unpack[ChangeFields]) -> Self:
+        """Change it: at once, and for every later start. Fields mean what they mean in `VMSpec`.
+
+        Notes and autostart change in any state. The others change while the VM is off, or while it runs where
+        the host has the hot capability for them. When one of them cannot change now, none is.
+
+        Raises:
+            InvalidRequest: a value is not acceptable.
+            InvalidState: the change needs the VM off; nothing was changed.
+            AlreadyExists: the new name is taken, where names must be unique.
+        """
+        self.refresh()
+        change = allowed_change(self._record, fields, self._host.capabilities, self._invalid_state)
+        if change.fields():
+            self._record = self._call(self._host.driver.vms.configure, self.id, change)
+        return self
+
+    def rename(self, name: str) -> Self:
+        """Give it another name; its id stays."""
+        return self.configure(name=name)
+
+    def delete(self, *, disks: DisksToDelete = "created", force: bool = False, timeout: float | None = None) -> None:
+        """Delete it, with its snapshots and saved memory.
+
+        Args:
+            disks: which disk files go with it: those that hyperkit ``"created"`` for it, ``"all"``, ``"none"``, or
+                the named ones (paths or `Disk` objects).
+            force: cut its power first if it runs.
+            timeout: seconds to wait.
+
+        Raises:
+            InvalidState: it runs, and ``force`` is false.
+            Busy: another VM uses a disk that was to go; nothing was deleted.
+            InvalidRequest: a named disk is not this VM's.
+        """
+        self.begin_delete(disks=disks, force=force).result(timeout)
+
+    def begin_delete(self, *, disks: DisksToDelete = "created", force: bool = False) -> Task[None]:
+        """`delete`, without waiting for its end."""
+        self.refresh()
+        doomed = self._disks_to_delete(disks)
+        check_unused(self._host, doomed, but=self.id)
+        if self._record.state in _HOLDS_POWER:
+            if not force:
+                raise self._invalid_state("delete", "cannot delete")
+            self.stop()
+        result = self._call(self._host.driver.vms.delete, self.id, doomed)
+        return self._task("delete", result, lambda _: None)
+
+    def _disks_to_delete(self, disks: DisksToDelete) -> tuple[str, ...]:
+        own = self._record.disks
+        if isinstance(disks, str):
+            if disks not in ("created", "all", "none"):
+                refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
+            return tuple(disk.path for disk in own if disks == "all" or (disks == "created" and disk.created))
+        named = tuple(disk.path if isinstance(disk, Disk) else disk for disk in disks)
+        for path in named:
+            if path not in {disk.path for disk in own}:
+                refuse("disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}")
+        return named
+
+    def _summary(self) -> str:
+        cpus = f"{self.cpus} cpu{'' if self.cpus == 1 else 's'}"
+        return f"{self.state.value} {cpus} {format_size(self.memory)}"
+
+
+_HOLDS_POWER = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING, PowerState.UNKNOWN})
+
