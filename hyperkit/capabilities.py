@@ -35,8 +35,12 @@ class Capabilities:
         "suspend a VM to disk",
         instead="pause() keeps its memory in RAM instead",
     )
-    shutdown: bool = _can("Can a guest be asked to shut down?", "ask a guest to shut down", instead="stop() cuts the power")
-    reboot: bool = _can("Can a guest be asked to reboot?", "ask a guest to reboot", instead="reset() presses the button")
+    shutdown: bool = _can(
+        "Can a guest be asked to shut down?", "ask a guest to shut down", instead="stop() cuts the power"
+    )
+    reboot: bool = _can(
+        "Can a guest be asked to reboot?", "ask a guest to reboot", instead="reset() presses the button"
+    )
     reset: bool = _can("Can a VM be reset like by the button?", "reset a VM", instead="stop() and start() it")
     autostart: bool = _can("Can a VM start with its host?", "start VMs with the host")
 
@@ -51,14 +55,18 @@ class Capabilities:
     secure_boot: bool = _can("Can UEFI refuse unsigned boot loaders?", "give a VM secure boot")
     tpm: bool = _can("Can a VM have a TPM 2.0?", "give a VM a TPM")
     boot_order: bool = _can("Can the order of boot devices be chosen?", "choose the boot order")
-    kernel_boot: bool = _can("Can a VM boot a kernel directly?", "boot a kernel directly", instead="boot from a disk or ISO")
+    kernel_boot: bool = _can(
+        "Can a VM boot a kernel directly?", "boot a kernel directly", instead="boot from a disk or ISO"
+    )
     cdrom: bool = _can("Can a VM have a CD-ROM drive?", "give a VM a CD-ROM drive")
     guest_os: bool = _can("Is the guest OS hint kept?", "keep a guest OS hint")
     notes: bool = _can("Can a VM carry notes?", "keep notes with a VM")
     cpu_topology: bool = _can("Can sockets, cores and threads be chosen?", "choose the CPU topology")
 
     cpu_ceiling: bool = _can("Can a VM have room for more vCPUs than it starts with?", "give a VM max_cpus above cpus")
-    memory_ceiling: bool = _can("Can a VM have room for more memory than it starts with?", "give a VM max_memory above memory")
+    memory_ceiling: bool = _can(
+        "Can a VM have room for more memory than it starts with?", "give a VM max_memory above memory"
+    )
 
     # Resource control
     cpu_reservation: bool = _can("Can CPU be reserved?", "reserve CPU for a VM")
@@ -70,21 +78,51 @@ class Capabilities:
 
     # Changes while the VM runs
     hot_cpu_add: bool = _can("Can vCPUs be added while it runs?", "add vCPUs to a running VM", instead="stop it first")
-    hot_cpu_remove: bool = _can("Can vCPUs be removed while it runs?", "remove vCPUs from a running VM", instead="stop it first")
-    hot_memory_add: bool = _can("Can memory be added while it runs?", "add memory to a running VM", instead="stop it first")
-    hot_memory_remove: bool = _can("Can memory be removed while it runs?", "remove memory from a running VM", instead="stop it first")
-    hot_allocation: bool = _can("Can reservations, limits and shares change while it runs?", "change the resource control of a running VM", instead="stop it first")
+    hot_cpu_remove: bool = _can(
+        "Can vCPUs be removed while it runs?", "remove vCPUs from a running VM", instead="stop it first"
+    )
+    hot_memory_add: bool = _can(
+        "Can memory be added while it runs?", "add memory to a running VM", instead="stop it first"
+    )
+    hot_memory_remove: bool = _can(
+        "Can memory be removed while it runs?", "remove memory from a running VM", instead="stop it first"
+    )
+    hot_allocation: bool = _can(
+        "Can reservations, limits and shares change while it runs?",
+        "change the resource control of a running VM",
+        instead="stop it first",
+    )
     hot_rename: bool = _can("Can a running VM be renamed?", "rename a running VM", instead="stop it first")
-    hot_disk: bool = _can("Can disks be attached and detached while it runs?", "attach or detach disks of a running VM", instead="stop it first")
-    hot_disk_resize: bool = _can("Can a disk grow while the VM runs?", "grow a disk of a running VM", instead="stop it first")
-    hot_nic: bool = _can("Can NICs be attached, detached and changed while it runs?", "attach, detach or change NICs of a running VM", instead="stop it first")
-    hot_cdrom: bool = _can("Can an ISO be changed while the VM runs?", "change the ISO of a running VM", instead="stop it first")
+    hot_disk: bool = _can(
+        "Can disks be attached and detached while it runs?",
+        "attach or detach disks of a running VM",
+        instead="stop it first",
+    )
+    hot_disk_resize: bool = _can(
+        "Can a disk grow while the VM runs?", "grow a disk of a running VM", instead="stop it first"
+    )
+    hot_nic: bool = _can(
+        "Can NICs be attached, detached and changed while it runs?",
+        "attach, detach or change NICs of a running VM",
+        instead="stop it first",
+    )
+    hot_cdrom: bool = _can(
+        "Can an ISO be changed while the VM runs?", "change the ISO of a running VM", instead="stop it first"
+    )
 
     # Disks
-    attach: bool = _can("Can disks and NICs be attached to and detached from a VM that exists?", "change a VM's devices", instead="give them at create")
+    attach: bool = _can(
+        "Can disks and NICs be attached to and detached from a VM that exists?",
+        "change a VM's devices",
+        instead="give them at create",
+    )
     disk_resize: bool = _can("Can a disk grow?", "grow a disk")
-    linked_disks: bool = _can("Can a disk share blocks with a base image?", "make copy-on-write disks", instead="use linked=False")
-    copied_disks: bool = _can("Can a disk begin as a full copy of an image?", "copy an image into a new disk", instead="use linked=True")
+    linked_disks: bool = _can(
+        "Can a disk share blocks with a base image?", "make copy-on-write disks", instead="use linked=False"
+    )
+    copied_disks: bool = _can(
+        "Can a disk begin as a full copy of an image?", "copy an image into a new disk", instead="use linked=True"
+    )
 
     # NICs and switches
     nic_link: bool = _can("Can a NIC's link be set down?", "set a NIC's link state")
@@ -92,7 +130,9 @@ class Capabilities:
     switch_external: bool = _can("Can switches with an uplink be made?", "make external switches")
     switch_internal: bool = _can("Can switches shared with the host be made?", "make internal switches")
     switch_private: bool = _can("Can switches of VMs alone be made?", "make private switches")
-    switch_subnet: bool = _can("Can an internal switch have a subnet with NAT and DHCP?", "run NAT and DHCP on a switch")
+    switch_subnet: bool = _can(
+        "Can an internal switch have a subnet with NAT and DHCP?", "run NAT and DHCP on a switch"
+    )
 
     # Snapshots
     snapshots: bool = _can("Can snapshots be taken?", "take snapshots")
@@ -102,7 +142,11 @@ class Capabilities:
         "take a running VM's disks without its memory",
         instead="use memory=True, or stop it first",
     )
-    snapshot_quiesced: bool = _can("Can the guest's file systems be frozen for a snapshot?", "quiesce the guest for a snapshot", instead="use quiesce=False")
+    snapshot_quiesced: bool = _can(
+        "Can the guest's file systems be frozen for a snapshot?",
+        "quiesce the guest for a snapshot",
+        instead="use quiesce=False",
+    )
 
     # Storage
     volumes: bool = _can("Can disk images be made and deleted apart from VMs?", "make or delete volumes")
@@ -110,7 +154,9 @@ class Capabilities:
 
     # Seeing
     guest_addresses: bool = _can("Can the host tell a guest's addresses?", "tell a guest's addresses")
-    events_pushed: bool = _can("Does the host report changes by itself?", "report changes by itself", instead="host.events compares records")
+    events_pushed: bool = _can(
+        "Does the host report changes by itself?", "report changes by itself", instead="host.events compares records"
+    )
 
     # Limits
     max_cpus: int | None = None
@@ -137,9 +183,7 @@ class Capabilities:
         meta = getattr(attrs.fields(Capabilities), name).metadata
         reason = f": {self.why[name]}" if name in self.why else ""
         instead = f"; {meta['instead']}" if meta["instead"] else ""
-        raise Unsupported(
-            f"{backend} cannot {meta['cannot']} (capability '{name}'){reason}{instead}", capability=name
-        )
+        raise Unsupported(f"{backend} cannot {meta['cannot']} (capability '{name}'){reason}{instead}", capability=name)
 
 
 def question(name: str) -> str:

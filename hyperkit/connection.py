@@ -107,5 +107,3 @@ def parse(
         timeout=timeout,
         clock=clock,
     )
-
-

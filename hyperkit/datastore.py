@@ -153,7 +153,13 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
         raise NotFound(f"{self._datastore.label} on {self._host.url} has no volume with id {id!r}")
 
     def create(
-        self, name: str, size: int, *, format: DiskFormat | None = None, thin: bool = True, timeout: float | None = None  # noqa: A002
+        self,
+        name: str,
+        size: int,
+        *,
+        format: DiskFormat | None = None,
+        thin: bool = True,
+        timeout: float | None = None,
     ) -> Volume:
         """Create an empty disk image of ``size`` bytes.
 

@@ -41,9 +41,7 @@ class HyperkitError(Exception):
 
     retryable: bool = False
 
-    def __init__(
-        self, message: str = "", *, backend: str = "", operation: str = "", resource: str = ""
-    ) -> None:
+    def __init__(self, message: str = "", *, backend: str = "", operation: str = "", resource: str = "") -> None:
         super().__init__(message)
         self.backend = backend
         self.operation = operation

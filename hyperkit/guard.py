@@ -22,7 +22,6 @@ from hyperkit.specs import (
     NicChange,
     NicSpec,
     SnapshotSpec,
-    SwitchKind,
     SwitchSpec,
     VMChange,
     VMSpec,

@@ -41,9 +41,7 @@ class _Intercepted:
 def intercept(driver: Driver, around: Around) -> Driver:
     """The same driver with every port call going through ``around``."""
     ports: dict[str, Any] = {
-        name: _Intercepted(name, inner, around)
-        for name in PORTS
-        if (inner := getattr(driver, name)) is not None
+        name: _Intercepted(name, inner, around) for name in PORTS if (inner := getattr(driver, name)) is not None
     }
     return attrs.evolve(driver, **ports)
 

@@ -27,9 +27,7 @@ def resolve_nics(host: Host, nics: Iterable[NicSpec]) -> tuple[NicSpec, ...]:
         return nics
     switches = host.driver.switches.list()
     return tuple(
-        changed(nic, switch=pick("switch", switches, nic.switch, host.url, _NEW_SWITCH).id)
-        if nic.switch
-        else nic
+        changed(nic, switch=pick("switch", switches, nic.switch, host.url, _NEW_SWITCH).id) if nic.switch else nic
         for nic in nics
     )
 

@@ -178,7 +178,9 @@ class DiskSpec:
         elif self.base is not None:
             checks.path("base", self.base)
         elif self.size is None:
-            checks.refuse("size", None, "a disk has a size (a new one), a base (copied from an image) or a path (existing)")
+            checks.refuse(
+                "size", None, "a disk has a size (a new one), a base (copied from an image) or a path (existing)"
+            )
         if self.size is not None:
             checks.size("size", self.size, least=MiB, multiple=512)
         if self.name is not None:
@@ -322,9 +324,7 @@ class VMChange:
     guest_os: str | None = None
     secure_boot: bool | None = None
     tpm: bool | None = None
-    boot_order: tuple[BootDevice, ...] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(_tuple)
-    )
+    boot_order: tuple[BootDevice, ...] | None = attrs.field(default=None, converter=attrs.converters.optional(_tuple))
     notes: str | None = None
     autostart: bool | None = None
 

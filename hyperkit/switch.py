@@ -99,7 +99,9 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
             InvalidRequest: the subnet or uplink is not acceptable.
             Unsupported: the host cannot make this kind.
         """
-        spec = name if isinstance(name, SwitchSpec) else SwitchSpec(
-            name, kind, uplink=uplink, subnet=subnet, nat=nat, dhcp=dhcp
+        spec = (
+            name
+            if isinstance(name, SwitchSpec)
+            else SwitchSpec(name, kind, uplink=uplink, subnet=subnet, nat=nat, dhcp=dhcp)
         )
         return self._handle(self._host.driver.switches.create(spec))

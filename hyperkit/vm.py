@@ -21,7 +21,7 @@ from hyperkit.tasks import Task, wait_until
 from hyperkit.units import format_size
 
 if TYPE_CHECKING:
-    from hyperkit.host import Host
+    pass
 
 DisksToDelete = Literal["created", "all", "none"] | Iterable[str | Disk]
 
@@ -60,7 +60,7 @@ class VM(Handle[VMRecord]):
 
     @property
     def cpus(self) -> int:
-        """vCPUs."""
+        """VCPUs."""
         return self._record.cpus
 
     @property
@@ -324,7 +324,9 @@ class VM(Handle[VMRecord]):
         named = tuple(disk.path if isinstance(disk, Disk) else disk for disk in disks)
         for path in named:
             if path not in {disk.path for disk in own}:
-                refuse("disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}")
+                refuse(
+                    "disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}"
+                )
         return named
 
     def _summary(self) -> str:
@@ -333,4 +335,3 @@ class VM(Handle[VMRecord]):
 
 
 _HOLDS_POWER = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING, PowerState.UNKNOWN})
-

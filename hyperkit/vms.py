@@ -15,7 +15,7 @@ from hyperkit.tasks import Task, as_job
 from hyperkit.vm import VM
 
 if TYPE_CHECKING:
-    from hyperkit.host import Host
+    pass
 
 
 class VMCollection(Collection[VM, VMRecord]):

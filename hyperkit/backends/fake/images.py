@@ -1,0 +1,110 @@
+"""Disk images of the fake: new, linked, copied or already there."""
+
+from __future__ import annotations
+
+import itertools
+
+from hyperkit.backends.fake.world import Volume, World
+from hyperkit.errors import AlreadyExists, InvalidRequest, ResourceExhausted
+from hyperkit.records import DiskRecord, VolumeRecord
+from hyperkit.specs import DiskBus, DiskFormat, DiskSpec
+from hyperkit.units import format_size
+
+
+def make_disk(world: World, vm_name: str, disk_id: str, spec: DiskSpec) -> DiskRecord:
+    """The disk a spec asks for, its file made unless it exists.
+
+    Raises:
+        NotFound: a path or base that leads nowhere.
+        InvalidRequest: a directory, or a size below the base image's.
+        AlreadyExists: the file name is taken.
+        ResourceExhausted: the datastore is full.
+    """
+    if spec.path is not None:
+        file = world.volume(spec.path, "path").record
+        return _disk(disk_id, file, spec, created=False)
+    base = world.volume(spec.base, "base") if spec.base is not None else None
+    size = spec.size if spec.size is not None else base.record.size if base else 0
+    if base is not None and size < base.record.size:
+        raise InvalidRequest(
+            f"size={size} is below the {base.record.size} bytes of the base image {base.record.path}",
+            field="size",
+            value=size,
+        )
+    name = spec.name or _free_name(world, vm_name, spec.datastore)
+    extension = spec.format or DiskFormat(world.capabilities.disk_formats[0])
+    linked = base is not None and spec.linked
+    file = add_volume(
+        world,
+        spec.datastore,
+        f"{name}.{extension}",
+        size,
+        extension,
+        thin=spec.thin or linked,
+        base=base.record.path if base and linked else None,
+        data=base.data if base else b"",
+    )
+    return _disk(disk_id, file, spec, created=True)
+
+
+def add_volume(
+    world: World,
+    datastore_id: str | None,
+    file_name: str,
+    size: int,
+    format: str,  # noqa: A002
+    *,
+    thin: bool = True,
+    base: str | None = None,
+    data: bytes = b"",
+) -> VolumeRecord:
+    """A new file in a datastore.
+
+    Raises:
+        AlreadyExists: the name is taken.
+        ResourceExhausted: no room for a file that is not thin.
+    """
+    store = world.datastore(datastore_id)
+    path = f"{store.path}/{file_name}"
+    if path in world.volumes:
+        raise AlreadyExists(f"{path} exists already in datastore {store.name!r}")
+    if not thin and size > store.free:
+        raise ResourceExhausted(
+            f"datastore {store.name!r} has {format_size(store.free)} free, {format_size(size)} wanted"
+        )
+    record = VolumeRecord(
+        id=path,
+        name=file_name,
+        path=path,
+        datastore_id=store.id,
+        size=size,
+        allocated=0 if thin else size,
+        format=format,
+        base=base,
+    )
+    world.volumes[path] = Volume(record, data)
+    return record
+
+
+def _free_name(world: World, vm_name: str, datastore_id: str | None) -> str:
+    directory = world.datastore(datastore_id).path
+    extensions = world.capabilities.disk_formats
+    for number in itertools.count():
+        name = f"{vm_name}-{number}"
+        if not any(f"{directory}/{name}.{extension}" in world.volumes for extension in extensions):
+            return name
+    raise AssertionError("count() does not end")
+
+
+def _disk(disk_id: str, file: VolumeRecord, spec: DiskSpec, *, created: bool) -> DiskRecord:
+    known = file.format in DiskFormat.__members__.values()
+    return DiskRecord(
+        id=disk_id,
+        path=file.path,
+        size=file.size,
+        format=DiskFormat(file.format) if known else spec.format,
+        bus=spec.bus or DiskBus.VIRTIO,
+        created=created,
+        base=file.base,
+        read_only=spec.read_only,
+    )

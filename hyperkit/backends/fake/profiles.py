@@ -1,0 +1,88 @@
+"""What each real hypervisor can do and how it names things, for the fake to take on."""
+
+from __future__ import annotations
+
+import attrs
+
+from hyperkit.capabilities import Capabilities, names
+from hyperkit.units import GiB, MiB, TiB
+
+_NAMING = ("unique_vm_names", "unique_switch_names", "unique_snapshot_names")
+
+ALL = attrs.evolve(
+    Capabilities(),
+    **dict.fromkeys((name for name in names() if name not in _NAMING), True),
+    unique_vm_names=True,
+    unique_switch_names=True,
+    max_cpus=512,
+    max_memory=16 * TiB,
+    disk_formats=("qcow2", "raw", "vmdk", "vhdx"),
+)
+"""Everything hyperkit has a word for. VM and switch names are unique, names of snapshots are not."""
+
+LIBVIRT = attrs.evolve(
+    ALL,
+    unique_snapshot_names=True,
+    cpu_reservation=False,
+    memory_reservation=False,
+    memory_shares=False,
+    hot_cpu_add=False,
+    hot_cpu_remove=False,
+    hot_memory_add=False,
+    hot_memory_remove=False,
+    hot_allocation=False,
+    hot_rename=False,
+    snapshot_running_disks=False,
+    snapshot_quiesced=False,
+    events_pushed=False,
+    max_cpus=288,
+    disk_formats=("qcow2", "raw"),
+)
+"""QEMU/KVM by libvirt. It has no CPU reservation; a snapshot of a running VM holds its memory."""
+
+ESXI = attrs.evolve(
+    ALL,
+    pause=False,
+    kernel_boot=False,
+    hot_cpu_remove=False,
+    hot_memory_remove=False,
+    linked_disks=False,
+    nic_vlan=False,
+    switch_internal=False,
+    switch_subnet=False,
+    cpu_ceiling=False,
+    memory_ceiling=False,
+    max_cpus=128,
+    max_memory=6 * TiB,
+    max_disks=60,
+    max_nics=10,
+    disk_formats=("vmdk",),
+    memory_unit=4 * MiB,
+)
+"""A stand-alone ESXi: no pause, no clone, no switch with a subnet; VLANs belong to port groups."""
+
+HYPERV = attrs.evolve(
+    ALL,
+    unique_vm_names=False,
+    unique_switch_names=False,
+    kernel_boot=False,
+    guest_os=False,
+    cpu_topology=False,
+    cpu_ceiling=False,
+    hot_cpu_add=False,
+    hot_cpu_remove=False,
+    switch_subnet=False,
+    snapshot_quiesced=True,
+    events_pushed=False,
+    max_cpus=240,
+    max_memory=12 * TiB,
+    max_nics=12,
+    disk_formats=("vhdx", "vhd"),
+    memory_unit=2 * MiB,
+)
+"""Hyper-V, where nothing's name need be unique."""
+
+PROFILES = {"all": ALL, "libvirt": LIBVIRT, "esxi": ESXI, "hyperv": HYPERV}
+
+HOST_MEMORY = 64 * TiB
+DATASTORE_SIZE = 1024 * GiB

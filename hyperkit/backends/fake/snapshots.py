@@ -1,0 +1,112 @@
+"""Snapshots of the fake's VMs: the tree, and what each holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hyperkit.backends.fake.world import Machine, Saved, World
+from hyperkit.errors import AlreadyExists, NotFound
+from hyperkit.jobs import Job
+from hyperkit.records import SnapshotRecord, VMRecord, changed
+from hyperkit.specs import SnapshotSpec
+from hyperkit.states import PowerState
+
+
+class FakeSnapshots:
+    """See `hyperkit.driver.SnapshotPort`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def list(self, vm_id: str) -> Sequence[SnapshotRecord]:
+        with self._world.lock:
+            machine = self._world.machine(vm_id)
+            return [self._seen(machine, saved) for saved in machine.snapshots.values()]
+
+    @staticmethod
+    def _seen(machine: Machine, saved: Saved) -> SnapshotRecord:
+        current = saved.record.id == machine.current
+        return changed(saved.record, current=True) if current else saved.record
+
+    def create(self, vm_id: str, spec: SnapshotSpec) -> SnapshotRecord | Job[SnapshotRecord]:
+        world = self._world
+
+        def work() -> SnapshotRecord:
+            machine = world.machine(vm_id)
+            record = SnapshotRecord(
+                id=world.new_id(),
+                vm_id=vm_id,
+                name=spec.name,
+                description=spec.description,
+                parent_id=machine.current,
+                created=world.now(),
+                state=machine.record.state,
+                memory=bool(spec.memory),
+            )
+            data = {disk.path: world.volume(disk.path).data for disk in machine.record.disks}
+            saved = machine.snapshots[record.id] = Saved(record, machine.record, data)
+            machine.current = record.id
+            return self._seen(machine, saved)
+
+        with world.lock:
+            machine = world.machine(vm_id)
+            if world.capabilities.unique_snapshot_names and any(
+                saved.record.name == spec.name for saved in machine.snapshots.values()
+            ):
+                raise AlreadyExists(f"VM {machine.record.name!r} has a snapshot called {spec.name!r} already")
+            return world.job("saving", work)
+
+    def revert(self, vm_id: str, snapshot_id: str) -> VMRecord | Job[VMRecord]:
+        world = self._world
+
+        def work() -> VMRecord:
+            machine = world.machine(vm_id)
+            saved = self._saved(machine, snapshot_id)
+            for path, data in saved.data.items():
+                world.volume(path).data = data
+            machine.current = snapshot_id
+            then, now = saved.vm, machine.record
+            # The name and the host's own settings are the VM's label, not its state.
+            kept = {"name": now.name, "notes": now.notes, "autostart": now.autostart}
+            state = then.state if saved.record.memory else PowerState.OFF
+            return world.update(machine, **{**then.__dict__, **kept, "state": state})
+
+        with world.lock:
+            self._saved(world.machine(vm_id), snapshot_id)
+            return world.job("reverting", work)
+
+    def delete(self, vm_id: str, snapshot_id: str, children: bool) -> Job[None] | None:
+        world = self._world
+
+        def work() -> None:
+            machine = world.machine(vm_id)
+            if children:
+                for doomed in self._tree(machine, snapshot_id):
+                    self._delete_one(machine, doomed)
+            else:
+                self._delete_one(machine, snapshot_id)
+
+        with world.lock:
+            self._saved(world.machine(vm_id), snapshot_id)
+            return world.job("merging", work)
+
+    def _tree(self, machine: Machine, root: str) -> Sequence[str]:
+        """A snapshot and all below it, children before parents."""
+        children = [s.record.id for s in machine.snapshots.values() if s.record.parent_id == root]
+        return [below for child in children for below in self._tree(machine, child)] + [root]
+
+    @staticmethod
+    def _delete_one(machine: Machine, snapshot_id: str) -> None:
+        parent = machine.snapshots.pop(snapshot_id).record.parent_id
+        for saved in machine.snapshots.values():
+            if saved.record.parent_id == snapshot_id:
+                saved.record = changed(saved.record, parent_id=parent)
+        if machine.current == snapshot_id:
+            machine.current = parent
+
+    @staticmethod
+    def _saved(machine: Machine, snapshot_id: str) -> Saved:
+        saved = machine.snapshots.get(snapshot_id)
+        if saved is None:
+            raise NotFound(f"VM {machine.record.name!r} has no snapshot with id {snapshot_id!r}")
+        return saved

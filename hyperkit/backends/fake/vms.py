@@ -1,0 +1,150 @@
+"""Virtual machines of the fake: created, changed, run and deleted in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hyperkit.backends.fake.images import make_disk
+from hyperkit.backends.fake.world import Machine, World
+from hyperkit.errors import AlreadyExists
+from hyperkit.jobs import Job
+from hyperkit.records import CdromRecord, DiskRecord, NicRecord, VMRecord
+from hyperkit.specs import NicSpec, VMChange, VMSpec
+from hyperkit.states import PowerAction, PowerState
+
+_NEXT_STATE = {
+    PowerAction.START: PowerState.RUNNING,
+    PowerAction.STOP: PowerState.OFF,
+    PowerAction.PAUSE: PowerState.PAUSED,
+    PowerAction.RESUME: PowerState.RUNNING,
+    PowerAction.RESET: PowerState.RUNNING,
+    PowerAction.SUSPEND: PowerState.SUSPENDED,
+    PowerAction.DISCARD: PowerState.OFF,
+}
+
+
+class FakeVMs:
+    """See `hyperkit.driver.VMPort`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def list(self) -> Sequence[VMRecord]:
+        with self._world.lock:
+            self._world.settle()
+            return [machine.record for machine in self._world.machines.values()]
+
+    def get(self, vm_id: str) -> VMRecord:
+        with self._world.lock:
+            return self._world.machine(vm_id).record
+
+    def create(self, spec: VMSpec) -> VMRecord | Job[VMRecord]:
+        with self._world.lock:
+            self._check_name(spec.name)
+            return self._world.job("creating", lambda: self._create(spec))
+
+    def _create(self, spec: VMSpec) -> VMRecord:
+        world = self._world
+        # Looked at again: a job may end long after it began.
+        self._check_name(spec.name)
+        if spec.iso is not None:
+            world.volume(spec.iso, "iso")
+        disks = self._make_disks(spec)
+        record = VMRecord(
+            id=world.new_id(),
+            name=spec.name,
+            state=PowerState.OFF,
+            cpus=spec.cpus,
+            memory=spec.memory,
+            max_cpus=spec.max_cpus,
+            max_memory=spec.max_memory,
+            topology=spec.topology,
+            cpu_allocation=spec.cpu_allocation,
+            memory_allocation=spec.memory_allocation,
+            disks=disks,
+            nics=tuple(self.make_nic(spec, f"nic{index}") for index, spec in enumerate(spec.nics)),
+            cdroms=(CdromRecord(id="cdrom0", iso=spec.iso),) if spec.cdrom or spec.iso else (),
+            guest_os=spec.guest_os,
+            firmware=spec.firmware,
+            secure_boot=spec.secure_boot,
+            tpm=spec.tpm,
+            boot_order=spec.boot_order,
+            kernel=spec.kernel,
+            notes=spec.notes,
+            autostart=spec.autostart,
+        )
+        return world.add(Machine(record))
+
+    def _make_disks(self, spec: VMSpec) -> tuple[DiskRecord, ...]:
+        made: list[DiskRecord] = []
+        try:
+            for index, disk in enumerate(spec.disks):
+                made.append(make_disk(self._world, spec.name, f"disk{index}", disk))
+        except BaseException:
+            for record in made:
+                if record.created:
+                    del self._world.volumes[record.path]
+            raise
+        return tuple(made)
+
+    def make_nic(self, spec: NicSpec, nic_id: str) -> NicRecord:
+        """A card as a spec with a switch id asks for it."""
+        world = self._world
+        if spec.mac is not None:
+            world.chosen_macs.add(spec.mac)
+        switch = world.switches[spec.switch] if spec.switch else None
+        return NicRecord(
+            id=nic_id,
+            mac=spec.mac or world.new_mac(),
+            switch_id=switch.id if switch else None,
+            switch=switch.name if switch else None,
+            model=spec.model or "virtio",
+            vlan=spec.vlan,
+            link_up=spec.link_up,
+        )
+
+    def _check_name(self, name: str) -> None:
+        if self._world.name_taken(name):
+            raise AlreadyExists(f"a VM called {name!r} exists already")
+
+    def configure(self, vm_id: str, change: VMChange) -> VMRecord:
+        with self._world.lock:
+            machine = self._world.machine(vm_id)
+            if change.name is not None and change.name != machine.record.name:
+                self._check_name(change.name)
+            return self._world.update(machine, **change.fields())
+
+    def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+        world = self._world
+        with world.lock:
+            machine = world.machine(vm_id)
+            if action is PowerAction.SHUTDOWN:
+                return self._ask_to_shut_down(machine)
+            if action is PowerAction.REBOOT:
+                return world.update(machine, state=PowerState.RUNNING)
+            state = _NEXT_STATE[action]
+            if action in (PowerAction.START, PowerAction.SUSPEND):
+                return world.job(f"{action.value}ing", lambda: world.update(machine, state=state))
+            return world.update(machine, state=state)
+
+    def _ask_to_shut_down(self, machine: Machine) -> VMRecord:
+        world = self._world
+        if machine.deaf or not machine.has_guest:
+            return machine.record
+        if machine.shutdown_seconds and machine.goes_off_at is None:
+            machine.goes_off_at = world.clock.monotonic() + machine.shutdown_seconds
+        elif not machine.shutdown_seconds:
+            return world.update(machine, state=PowerState.OFF)
+        return machine.record
+
+    def delete(self, vm_id: str, volumes: Sequence[str]) -> Job[None] | None:
+        world = self._world
+
+        def work() -> None:
+            world.remove(world.machine(vm_id))
+            for path in volumes:
+                world.volumes.pop(path, None)
+
+        with world.lock:
+            world.machine(vm_id)
+            return world.job("deleting", work)

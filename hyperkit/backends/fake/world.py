@@ -1,0 +1,360 @@
+"""World: everything one fake host remembers. Its ports hold none of it, so connections can share one."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+
+import attrs
+
+from hyperkit.backends.fake.profiles import ALL, DATASTORE_SIZE, HOST_MEMORY
+from hyperkit.capabilities import Capabilities
+from hyperkit.clock import Clock, VirtualClock
+from hyperkit.driver import Change
+from hyperkit.errors import Cancelled, InvalidRequest, NotFound, ResourceExhausted
+from hyperkit.jobs import Job, JobStatus, Progress
+from hyperkit.records import (
+    DatastoreRecord,
+    HostRecord,
+    HypervisorType,
+    SnapshotRecord,
+    SwitchRecord,
+    VMRecord,
+    VolumeRecord,
+    changed,
+)
+from hyperkit.states import PowerState
+
+T = TypeVar("T")
+
+_world_numbers = itertools.count(1)
+IMAGES = "/fake/images"
+
+
+@attrs.frozen
+class JobMode:
+    """When jobs end: at once, at the Nth look, or after some time of the clock."""
+
+    polls: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str) -> JobMode:
+        """``now``, ``polls:3`` or ``seconds:2.5``."""
+        kind, _, count = text.partition(":")
+        try:
+            if text == "now":
+                return cls()
+            if kind == "polls" and int(count) > 0:
+                return cls(polls=int(count))
+            if kind == "seconds" and float(count) > 0:
+                return cls(seconds=float(count))
+        except ValueError:
+            pass
+        raise InvalidRequest(f"jobs={text!r}: choose 'now', 'polls:3' or 'seconds:2.5'", field="jobs", value=text)
+
+
+@attrs.define
+class Volume:
+    """A file of the host. ``data`` is what was written into it; the rest of its size reads as zeros."""
+
+    record: VolumeRecord
+    data: bytes = b""
+
+
+@attrs.define
+class Saved:
+    """What a snapshot holds."""
+
+    record: SnapshotRecord
+    vm: VMRecord
+    data: dict[str, bytes]
+
+
+@attrs.define
+class Machine:
+    """A VM: its record is the truth, the rest is what a record does not show."""
+
+    record: VMRecord
+    snapshots: dict[str, Saved] = attrs.field(factory=dict)
+    current: str | None = None
+    deaf: bool = False
+    """Its guest ignores requests to shut down, as one that crashed does."""
+    shutdown_seconds: float = 0.0
+    """How long its guest takes to shut down."""
+    goes_off_at: float | None = None
+    booted_at: float = 0.0
+
+    @property
+    def has_guest(self) -> bool:
+        """Whether there is anything to boot: a machine with an empty case has nobody to ask."""
+        record = self.record
+        return bool(record.disks or record.kernel or any(cdrom.iso for cdrom in record.cdroms))
+
+
+class World:
+    """One fake host.
+
+    Attributes:
+        capabilities: what it can do; see `profiles`.
+        clock: its time.
+        jobs: when its slow verbs end.
+        boot_seconds: how long a guest takes to have an address.
+        machines, switches, datastores, volumes: what there is, by id (files by path).
+        uplinks: bridges and NICs of the host that external switches can use.
+        sinks: who is told of changes.
+    """
+
+    def __init__(
+        self,
+        *,
+        capabilities: Capabilities = ALL,
+        clock: Clock | None = None,
+        jobs: JobMode | None = None,
+        name: str = "fakehost",
+        memory: int = HOST_MEMORY,
+    ) -> None:
+        number = next(_world_numbers)
+        self.capabilities = capabilities
+        self.clock: Clock = clock or VirtualClock()
+        self.jobs = jobs or JobMode()
+        self.boot_seconds = 0.0
+        self.host = HostRecord(
+            id=f"fake-{number}",
+            name=name,
+            product="hyperkit fake",
+            version="1",
+            hypervisor_type=HypervisorType.HOSTED,
+            cpus=64,
+            cpu_mhz=3000,
+            memory=memory,
+        )
+        self.machines: dict[str, Machine] = {}
+        self.switches: dict[str, SwitchRecord] = {}
+        self.datastores: dict[str, DatastoreRecord] = {}
+        self.volumes: dict[str, Volume] = {}
+        self.chosen_macs: set[str] = set()
+        self.uplinks: set[str] = {"eth0", "eth1"}
+        self.lock = threading.RLock()
+        self.sinks: list[Callable[[Change], None]] = []
+        self._names: dict[str, int] = {}
+        self._serial = itertools.count(1)
+        self._running_memory = 0
+        self.add_datastore("default", IMAGES)
+
+    def __repr__(self) -> str:
+        return f"<fake world {self.host.id}: {len(self.machines)} VMs>"
+
+    # Identities
+
+    def new_id(self) -> str:
+        """An id like a UUID; numbered, so that a test that fails twice fails alike."""
+        return f"00000000-0000-4000-8000-{next(self._serial):012x}"
+
+    def new_mac(self) -> str:
+        """An address that no NIC has."""
+        while True:
+            number = next(self._serial)
+            mac = f"52:54:00:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:{number & 255:02x}"
+            # Numbers do not repeat: only an address that somebody chose can be in the way.
+            if mac not in self.chosen_macs:
+                return mac
+
+    # VMs
+
+    def machine(self, vm_id: str) -> Machine:
+        """The VM with this id, its guest as far as the clock says.
+
+        Raises:
+            NotFound: there is none.
+        """
+        machine = self.machines.get(vm_id)
+        if machine is None:
+            raise NotFound(f"no VM with id {vm_id!r}")
+        if machine.goes_off_at is not None:
+            self._let_guest_go_off(machine)
+        return machine
+
+    def _let_guest_go_off(self, machine: Machine) -> None:
+        if machine.goes_off_at is not None and self.clock.monotonic() >= machine.goes_off_at:
+            self.update(machine, state=PowerState.OFF)
+
+    def settle(self) -> None:
+        """Let every guest that was to be off by now be off."""
+        for machine in self.machines.values():
+            if machine.goes_off_at is not None:
+                self._let_guest_go_off(machine)
+
+    def name_taken(self, name: str) -> bool:
+        """Whether a VM has this name and names must be unique here."""
+        return self.capabilities.unique_vm_names and name in self._names
+
+    def add(self, machine: Machine) -> VMRecord:
+        """Let a VM exist."""
+        record = machine.record
+        self.machines[record.id] = machine
+        self._names[record.name] = self._names.get(record.name, 0) + 1
+        self._announce(None, record)
+        return record
+
+    def remove(self, machine: Machine) -> None:
+        """Let a VM exist no more."""
+        record = machine.record
+        del self.machines[record.id]
+        self._forget_name(record.name)
+        self._count_memory(record, None)
+        self._announce(record, None)
+
+    def update(self, machine: Machine, **changes: Any) -> VMRecord:
+        """Change a VM's record, and tell whoever listens.
+
+        Raises:
+            ResourceExhausted: it would run, and the host's memory does not suffice.
+        """
+        before = machine.record
+        after = changed(before, **changes)
+        if before.state is not after.state or before.memory != after.memory:
+            self._count_memory(before, after)
+        machine.record = after
+        if before.state is not after.state:
+            machine.goes_off_at = None
+            machine.booted_at = self.clock.monotonic()
+        if before.name != after.name:
+            self._forget_name(before.name)
+            self._names[after.name] = self._names.get(after.name, 0) + 1
+        if self.sinks and before != after:
+            self._announce(before, after)
+        return after
+
+    def _count_memory(self, before: VMRecord, after: VMRecord | None) -> None:
+        used = self._running_memory
+        if before.state in _IN_MEMORY:
+            used -= before.memory
+        if after is not None and after.state in _IN_MEMORY:
+            used += after.memory
+            if used > self.host.memory and used > self._running_memory:
+                raise ResourceExhausted(
+                    f"not enough memory on the host: {after.memory} bytes wanted, {self.free_memory()} free"
+                )
+        self._running_memory = used
+
+    def free_memory(self) -> int:
+        """Bytes that no VM holds."""
+        return self.host.memory - self._running_memory
+
+    def _forget_name(self, name: str) -> None:
+        self._names[name] -= 1
+        if not self._names[name]:
+            del self._names[name]
+
+    def _announce(self, before: VMRecord | None, after: VMRecord | None) -> None:
+        for sink in tuple(self.sinks):
+            sink(Change(before, after))
+
+    # Storage
+
+    def add_datastore(self, name: str, path: str, capacity: int = DATASTORE_SIZE) -> DatastoreRecord:
+        """Give the host a place for disk images."""
+        record = DatastoreRecord(id=self.new_id(), name=name, kind="dir", path=path, capacity=capacity, free=capacity)
+        self.datastores[record.id] = record
+        return record
+
+    def datastore(self, datastore_id: str | None) -> DatastoreRecord:
+        """The datastore with this id, or the default one, with its free space as it is now.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if datastore_id is None:
+            datastore_id = next(iter(self.datastores), "")
+        record = self.datastores.get(datastore_id)
+        if record is None:
+            raise NotFound(f"no datastore with id {datastore_id!r}")
+        used = sum(v.record.allocated for v in self.volumes.values() if v.record.datastore_id == datastore_id)
+        return changed(record, free=record.capacity - used)
+
+    def volume(self, path: str, field: str = "path") -> Volume:
+        """The file at a path.
+
+        Raises:
+            NotFound: nothing is there.
+            InvalidRequest: a directory is there.
+        """
+        volume = self.volumes.get(path)
+        if volume is not None:
+            return volume
+        if self._is_directory(path):
+            raise InvalidRequest(f"{field}={path!r} is a directory, not a file", field=field, value=path)
+        raise NotFound(f"{field}={path!r}: no such file")
+
+    def _is_directory(self, path: str) -> bool:
+        stem = path.rstrip("/") + "/"
+        places: Iterable[str] = itertools.chain(self.volumes, (d.path + "/" for d in self.datastores.values()))
+        return any(place.startswith(stem) for place in places)
+
+    def add_file(self, path: str, size: int, data: bytes = b"", format: str = "raw") -> VolumeRecord:  # noqa: A002
+        """Put a file onto the host, as somebody without hyperkit would."""
+        place = str(PurePosixPath(path).parent)
+        store = next((d for d in self.datastores.values() if d.path == place), None)
+        if store is None:
+            store = self.add_datastore(PurePosixPath(place).name or "root", place)
+        record = VolumeRecord(
+            id=path, name=PurePosixPath(path).name, path=path, datastore_id=store.id, size=size, format=format
+        )
+        self.volumes[path] = Volume(record, data)
+        return record
+
+    # Jobs
+
+    def job(self, phase: str, work: Callable[[], T]) -> T | Job[T]:
+        """Do ``work`` when this world's jobs end: now, or in a job that does it at its end."""
+        if self.jobs.polls or self.jobs.seconds:
+            return FakeJob(self, phase, work)
+        return work()
+
+    def now(self) -> datetime:
+        """The time of day here."""
+        return self.clock.utcnow()
+
+
+_IN_MEMORY = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING})
+
+
+class FakeJob(Job[T]):
+    """Work that is done when enough looks or seconds have gone by; cancelled before that, it never was."""
+
+    def __init__(self, world: World, phase: str, work: Callable[[], T]) -> None:
+        self._world = world
+        self._mode = world.jobs
+        self._phase = phase
+        self._work = work
+        self._began = world.clock.monotonic()
+        self._looks = 0
+        self._status: JobStatus[T] | None = None
+
+    def poll(self) -> JobStatus[T]:
+        with self._world.lock:
+            if self._status is not None:
+                return self._status
+            self._looks += 1
+            if self._mode.polls:
+                fraction = self._looks / self._mode.polls
+            else:
+                fraction = (self._world.clock.monotonic() - self._began) / self._mode.seconds
+            if fraction < 1:
+                return JobStatus(False, Progress(fraction, self._phase))
+            try:
+                self._status = JobStatus(True, Progress(1.0, self._phase), self._work())
+            except Exception as error:
+                self._status = JobStatus(True, Progress(fraction=None, phase=self._phase), error=error)
+            return self._status
+
+    def cancel(self) -> None:
+        with self._world.lock:
+            if self._status is None:
+                cancelled = Cancelled(f"{self._phase} was cancelled")
+                self._status = JobStatus(True, Progress(None, self._phase), error=cancelled)
