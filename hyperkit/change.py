@@ -39,8 +39,8 @@ def allowed_change(
     if off:
         _carry_ceilings(record, different)
     else:
-        for name in different:
-            hot = _hot_capability(record, name, different[name])
+        for name, value in different.items():
+            hot = _hot_capability(record, name, value)
             if name not in _ANY_STATE and not (hot and getattr(capabilities, hot) and _runs(record)):
                 hint = f" (capability '{hot}')" if hot and _runs(record) else ""
                 raise invalid_state(f"configure {name}", f"cannot change {name}{hint} of")

@@ -40,7 +40,7 @@ class Collection(ABC, Generic[H, N]):
         """The object users hold."""
 
     @abstractmethod
-    def get(self, id: str) -> H:  # noqa: A002  # the contract's own word
+    def get(self, id: str) -> H:
         """The one with this id.
 
         Raises:
@@ -71,12 +71,12 @@ class Collection(ABC, Generic[H, N]):
         records = self._records()
         if records:
             known = [field.name for field in attrs.fields(type(cast(attrs.AttrsInstance, records[0])))]
-            for field in fields:
+            for field, value in fields.items():
                 if field not in known:
                     raise InvalidRequest(
                         f"{self.kind} has no field {field!r} to find by; it has {', '.join(known)}",
                         field=field,
-                        value=fields[field],
+                        value=value,
                     )
         handles = (self._handle(r) for r in records if all(_fits(r, f, v) for f, v in fields.items()))
         return [handle for handle in handles if where is None or where(handle)]

@@ -51,7 +51,8 @@ def connect(
     try:
         driver = backend(target)
     except HyperkitError as error:
-        raise error.located(backend=target.url, operation="connect")
+        error.located(backend=target.url, operation="connect")
+        raise
     for wrapper in wrap:
         driver = wrapper(driver)
     driver = instrument(driver)

@@ -64,7 +64,7 @@ class DatastoreCollection(Collection[Datastore, DatastoreRecord]):
     def _handle(self, record: DatastoreRecord) -> Datastore:
         return Datastore(self._host, record)
 
-    def get(self, id: str) -> Datastore:  # noqa: A002
+    def get(self, id: str) -> Datastore:
         """The datastore with this id.
 
         Raises:
@@ -141,7 +141,7 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
     def _handle(self, record: VolumeRecord) -> Volume:
         return Volume(self._datastore, record)
 
-    def get(self, id: str) -> Volume:  # noqa: A002
+    def get(self, id: str) -> Volume:
         """The file with this id.
 
         Raises:
@@ -187,7 +187,10 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
             path = Path(source)
             with path.open("rb") as stream:
                 return self.upload(stream, name or path.name, size=path.stat().st_size)
+        if name is None:
+            checks.refuse("name", name, "an open file needs a name in the datastore")
+        if size is None:
+            checks.refuse("size", size, "an open file needs the number of bytes to copy")
         checks.name("name", name)
         checks.whole("size", size, least=0)
-        assert name is not None and size is not None  # noqa: S101  # the checks above
         return self._handle(self._host.driver.volumes.upload(self._datastore.id, name, source, size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -40,9 +41,9 @@ class Device(Handle[R]):
     def _scope(self) -> tuple[str, ...]:
         return (self._vm.id,)
 
+    @abstractmethod
     def _siblings(self, record: VMRecord) -> Sequence[R]:
         """The devices of its kind in a VM's record."""
-        raise AssertionError("each kind of device says where it is kept")  # pragma: no cover
 
     def _read(self) -> R:
         for record in self._siblings(self._vm.refresh().record):
@@ -62,10 +63,11 @@ class Devices(Sequence[D], Generic[D, R]):
     def __init__(self, vm: VM) -> None:
         self._vm = vm
 
+    @abstractmethod
     def _items(self) -> list[D]:
-        raise AssertionError("each kind of device says where it is kept")  # pragma: no cover
+        """The devices of its kind in the VM's last record."""
 
-    def get(self, id: str) -> D:  # noqa: A002
+    def get(self, id: str) -> D:
         """The device with this id, of the last record.
 
         Raises:

@@ -87,7 +87,7 @@ def _nic(spec: NicSpec) -> Iterator[str]:
         yield "nic_link"
 
 
-def _change(vm_id: str, change: VMChange) -> Iterator[str]:
+def _change(_vm_id: str, change: VMChange) -> Iterator[str]:
     if change.secure_boot:
         yield "secure_boot"
     if change.tpm:
@@ -106,7 +106,7 @@ def _change(vm_id: str, change: VMChange) -> Iterator[str]:
     yield from _allocation("memory", change.memory_allocation)
 
 
-def _power(vm_id: str, action: PowerAction) -> Iterator[str]:
+def _power(_vm_id: str, action: PowerAction) -> Iterator[str]:
     if action is PowerAction.RESUME:
         yield "pause"
     elif action is PowerAction.DISCARD:
@@ -115,17 +115,17 @@ def _power(vm_id: str, action: PowerAction) -> Iterator[str]:
         yield action.value
 
 
-def _attach_disk(vm_id: str, spec: DiskSpec) -> Iterator[str]:
+def _attach_disk(_vm_id: str, spec: DiskSpec) -> Iterator[str]:
     yield "attach"
     yield from _disk(spec)
 
 
-def _attach_nic(vm_id: str, spec: NicSpec) -> Iterator[str]:
+def _attach_nic(_vm_id: str, spec: NicSpec) -> Iterator[str]:
     yield "attach"
     yield from _nic(spec)
 
 
-def _update_nic(vm_id: str, nic_id: str, change: NicChange) -> Iterator[str]:
+def _update_nic(_vm_id: str, _nic_id: str, change: NicChange) -> Iterator[str]:
     yield "attach"
     if change.link_up is not None:
         yield "nic_link"
@@ -137,7 +137,7 @@ def _switch(spec: SwitchSpec) -> Iterator[str]:
         yield "switch_subnet"
 
 
-def _snapshot(vm_id: str, spec: SnapshotSpec) -> Iterator[str]:
+def _snapshot(_vm_id: str, spec: SnapshotSpec) -> Iterator[str]:
     yield "snapshots"
     if spec.memory:
         yield "snapshot_memory"

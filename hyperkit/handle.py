@@ -96,7 +96,8 @@ class Handle(ABC, Generic[R]):
         try:
             return function(*args)
         except HyperkitError as error:
-            raise error.located(resource=self.label)
+            error.located(resource=self.label)
+            raise
 
     def _task(self, what: str, result: Any, finish: Callable[[Any], T]) -> Task[T]:
         return Task(as_job(result), what=f"{what} {self.label}", clock=self._host.clock, finish=finish)

@@ -45,7 +45,8 @@ class HostRecord:
     Attributes:
         id: stable over restarts of the host.
         name: its hostname.
-        product: what runs there, exactly: ``"QEMU"``, ``"VMware ESXi"``, ``"VMware vCenter Server"``, ``"Microsoft Hyper-V"``.
+        product: what runs there, exactly: ``"QEMU"``, ``"VMware ESXi"``, ``"VMware vCenter Server"``,
+            ``"Microsoft Hyper-V"``.
         version: the product's version.
         api_version: the version of the interface spoken to; empty if it has none of its own.
         hypervisor_type: bare-metal, hosted or OS-level.

@@ -148,7 +148,7 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
     def _handle(self, record: SnapshotRecord) -> Snapshot:
         return Snapshot(self._vm, record)
 
-    def get(self, id: str) -> Snapshot:  # noqa: A002
+    def get(self, id: str) -> Snapshot:
         """The snapshot with this id.
 
         Raises:

@@ -205,7 +205,8 @@ class NicSpec:
     Attributes:
         switch: name or id of the switch it is plugged into; None leaves the cable out.
         mac: its address; None lets the host choose. Any usual way of writing one, kept as ``52:54:00:12:34:56``.
-        model: the card the guest sees, in the host's words (``virtio``, ``e1000e``, ``vmxnet3``); None: the host's default.
+        model: the card the guest sees, in the host's words (``virtio``, ``e1000e``, ``vmxnet3``); None is the
+            host's default.
         vlan: access VLAN, 1 to 4094; None is untagged.
         link_up: whether the cable carries a signal.
     """

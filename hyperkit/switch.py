@@ -74,7 +74,7 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
     def _handle(self, record: SwitchRecord) -> Switch:
         return Switch(self._host, record)
 
-    def get(self, id: str) -> Switch:  # noqa: A002
+    def get(self, id: str) -> Switch:
         """The switch with this id.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from hyperkit import guard
@@ -162,10 +163,9 @@ class VM(Handle[VMRecord]):
                 return True
             if clock.monotonic() >= next_request and state is PowerState.RUNNING:
                 next_request = clock.monotonic() + resend
-                try:
+                # It may go off between the look and the request: the next look sees it.
+                with suppress(InvalidState):
                     self._call(set_power, self.id, PowerAction.SHUTDOWN)
-                except InvalidState:
-                    pass  # it went off between the look and the request: the next look sees it
             return None
 
         try:

@@ -29,7 +29,7 @@ class VMCollection(Collection[VM, VMRecord]):
     def _handle(self, record: VMRecord) -> VM:
         return VM(self._host, record)
 
-    def get(self, id: str) -> VM:  # noqa: A002
+    def get(self, id: str) -> VM:
         """The VM with this id.
 
         Raises:
@@ -64,7 +64,8 @@ class VMCollection(Collection[VM, VMRecord]):
         try:
             result = self._host.driver.vms.create(self._resolved(spec))
         except HyperkitError as error:
-            raise error.located(resource=label)
+            error.located(resource=label)
+            raise
         return Task(as_job(result), what=f"create {label}", clock=self._host.clock, finish=self._handle)
 
     def _resolved(self, spec: VMSpec) -> VMSpec:

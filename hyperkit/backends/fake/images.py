@@ -52,7 +52,7 @@ def add_volume(
     datastore_id: str | None,
     file_name: str,
     size: int,
-    format: str,  # noqa: A002
+    format: str,
     *,
     thin: bool = True,
     base: str | None = None,

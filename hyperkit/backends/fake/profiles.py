@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from hyperkit.capabilities import Capabilities, names
 from hyperkit.units import GiB, MiB, TiB
 
-_NAMING = ("unique_vm_names", "unique_switch_names", "unique_snapshot_names")
+_ABLE: dict[str, Any] = {name: True for name in names() if not name.startswith("unique_")}
 
-ALL = attrs.evolve(
-    Capabilities(),
-    **dict.fromkeys((name for name in names() if name not in _NAMING), True),
+ALL = Capabilities(
+    **_ABLE,
     unique_vm_names=True,
     unique_switch_names=True,
     max_cpus=512,

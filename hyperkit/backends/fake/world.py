@@ -296,7 +296,7 @@ class World:
         places: Iterable[str] = itertools.chain(self.volumes, (d.path + "/" for d in self.datastores.values()))
         return any(place.startswith(stem) for place in places)
 
-    def add_file(self, path: str, size: int, data: bytes = b"", format: str = "raw") -> VolumeRecord:  # noqa: A002
+    def add_file(self, path: str, size: int, data: bytes = b"", format: str = "raw") -> VolumeRecord:
         """Put a file onto the host, as somebody without hyperkit would."""
         place = str(PurePosixPath(path).parent)
         store = next((d for d in self.datastores.values() if d.path == place), None)
