@@ -36,6 +36,12 @@ def name(field: str, value: object) -> None:
         refuse(field, value, f"a name may not contain {bad[0]!r} (nor any of <>&'\"/\\|*?: or control characters)")
 
 
+def label(field: str, value: object) -> None:
+    """The name or id of something that exists: whoever made it may have had other rules for names."""
+    if not isinstance(value, str) or not value or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        refuse(field, value, "a name or id is a string that is not empty and has no control characters")
+
+
 def text(field: str, value: object) -> None:
     """Free text such as notes: anything XML can carry, newlines included."""
     if not isinstance(value, str):

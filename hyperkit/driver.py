@@ -214,6 +214,7 @@ class DiskPort(Protocol):
             * The other disks keep their ids.
             * A disk id that the VM does not have is NotFound.
             * A disk can be deleted as it is detached, if hyperkit created it.
+            * A disk is not deleted while snapshots of its VM may need it: Busy, and it stays attached.
         """
         ...
 

@@ -17,7 +17,7 @@ import attrs
 from hyperkit import guard
 from hyperkit.clock import Clock
 from hyperkit.driver import PORTS, Driver, operations
-from hyperkit.errors import BackendError, HyperkitError
+from hyperkit.errors import BackendError, HyperkitError, InvalidState
 from hyperkit.jobs import Job, JobStatus
 
 log = logging.getLogger("hyperkit")
@@ -47,14 +47,22 @@ def intercept(driver: Driver, around: Around) -> Driver:
 
 
 def instrument(driver: Driver) -> Driver:
-    """Guard, translate and log every call."""
+    """Guard, translate and log every call; refuse them all once the connection was closed."""
     errors = _Errors(driver)
+    closed = False
+
+    def close() -> None:
+        nonlocal closed
+        closed = True
+        driver.close()
 
     def around(operation: str, method: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         logged = log.isEnabledFor(logging.DEBUG)
         started = time.perf_counter() if logged else 0.0
         outcome = "ok"
         try:
+            if closed:
+                raise InvalidState(f"{operation}: the connection to {driver.url} was closed; connect again")
             guard.check(operation, args, driver.capabilities, driver.url)
             result = method(*args)
         except Exception as error:
@@ -67,7 +75,7 @@ def instrument(driver: Driver) -> Driver:
                 log.debug("%s %s %s: %s in %.1f ms", driver.url, operation, target, outcome, spent)
         return _TranslatedJob(result, errors, operation) if isinstance(result, Job) else result
 
-    return intercept(driver, around)
+    return attrs.evolve(intercept(driver, around), close=close)
 
 
 class _Errors:

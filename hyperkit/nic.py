@@ -41,7 +41,7 @@ class Nic(Device[NicRecord]):
         Raises:
             NotFound: no such switch; the error names those there are.
         """
-        checks.name("switch", switch)
+        checks.label("switch", switch)
         return self._update(NicChange(switch=switch))
 
     def disconnect(self) -> Nic:

@@ -186,7 +186,7 @@ class DiskSpec:
         if self.name is not None:
             checks.name("name", self.name)
         if self.datastore is not None:
-            checks.name("datastore", self.datastore)
+            checks.label("datastore", self.datastore)
         if self.bus is not None:
             checks.one_of("bus", self.bus, DiskBus, DiskBus)
         if self.format is not None:
@@ -219,7 +219,7 @@ class NicSpec:
 
     def __attrs_post_init__(self) -> None:
         if self.switch is not None:
-            checks.name("switch", self.switch)
+            checks.label("switch", self.switch)
         if self.mac is not None:
             object.__setattr__(self, "mac", checks.mac("mac", self.mac))
         if self.model is not None and not re.fullmatch(r"[a-zA-Z0-9._-]{1,32}", self.model):
@@ -399,7 +399,7 @@ class NicChange:
 
     def __attrs_post_init__(self) -> None:
         if self.switch:
-            checks.name("switch", self.switch)
+            checks.label("switch", self.switch)
         if self.mac is not None:
             object.__setattr__(self, "mac", checks.mac("mac", self.mac))
         if self.link_up is not None:
@@ -434,7 +434,7 @@ class SwitchSpec:
         if (self.uplink is not None) != (self.kind is SwitchKind.EXTERNAL):
             checks.refuse("uplink", self.uplink, "an external switch has an uplink, the others have none")
         if self.uplink is not None:
-            checks.name("uplink", self.uplink)
+            checks.label("uplink", self.uplink)
         if self.subnet is not None:
             if self.kind is not SwitchKind.INTERNAL:
                 checks.refuse("subnet", self.subnet, "only an internal switch has a subnet")
