@@ -93,10 +93,11 @@ ALLOWED: Mapping[PowerState, frozenset[PowerAction]] = MappingProxyType(
     {
         _S.OFF: frozenset({_A.START}),
         _S.RUNNING: frozenset({_A.STOP, _A.SHUTDOWN, _A.REBOOT, _A.RESET, _A.PAUSE, _A.SUSPEND}),
-        _S.PAUSED: frozenset({_A.STOP, _A.RESET, _A.RESUME, _A.SUSPEND}),
+        # QEMU resets a paused machine and leaves it paused, Hyper-V refuses: nobody gets what the word says.
+        _S.PAUSED: frozenset({_A.STOP, _A.RESUME, _A.SUSPEND}),
         _S.SUSPENDED: frozenset({_A.START, _A.DISCARD}),
-        _S.SLEEPING: frozenset({_A.STOP, _A.RESET, _A.RESUME}),
-        _S.CRASHED: frozenset({_A.START, _A.STOP, _A.RESET}),
+        _S.SLEEPING: frozenset({_A.STOP, _A.RESUME}),
+        _S.CRASHED: frozenset({_A.START, _A.STOP}),
         # Nothing is known of it, so nothing is forbidden: the host decides.
         _S.UNKNOWN: frozenset(PowerAction),
     }
