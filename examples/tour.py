@@ -42,15 +42,12 @@ def tour(host: Host, base: str | None = None, subnet: str | None = "192.168.213.
 
         alice.stop()
         alice.configure(cpus=2, notes="two CPUs are better than one")
-        alice.disks.attach(DiskSpec(size=1 * GiB))
+        extra = alice.disks.attach(DiskSpec(size=1 * GiB))
         say(alice, f"off, with {alice.cpus} CPUs and {len(alice.disks)} disks")
 
         clean.revert()
         say(alice, f"reverted: {alice.cpus} CPU and {len(alice.disks)} disk, as it was")
-        data = [volume for store in host.datastores for volume in store.volumes.find(name=f"{alice.name}-*")]
-        for volume in data:
-            if volume.path not in {disk.path for disk in alice.disks}:
-                volume.delete()  # the disk that the snapshot knows nothing of
+        delete_volume(host, extra.path)  # the snapshot knows nothing of it, so nobody holds it now
 
         if host.capabilities.pause and alice.refresh().state is PowerState.RUNNING:
             say(alice.pause(), "paused: its memory stays in RAM")
@@ -77,10 +74,18 @@ def create_switch(host: Host, name: str, subnet: str | None) -> Switch:
 
 def create_vm(host: Host, name: str, switch: Switch, base: str | None) -> VM:
     """A VM with one disk: empty, or a copy-on-write child of an image."""
-    disk = DiskSpec(base=base) if base else DiskSpec(size=64 * MiB)
+    linked = host.capabilities.linked_disks
+    disk = DiskSpec(base=base, linked=linked) if base else DiskSpec(size=64 * MiB)
     vm = host.vms.create(name, cpus=1, memory=256 * MiB, max_cpus=1, disks=[disk], nics=[NicSpec(switch=switch.id)])
     say(vm, "created")
     return vm
+
+
+def delete_volume(host: Host, path: str) -> None:
+    """Delete a disk image that belongs to no VM."""
+    for datastore in host.datastores:
+        for volume in datastore.volumes.find(path=path):
+            volume.delete()
 
 
 def say(thing: object, what: str) -> None:
