@@ -1,0 +1,95 @@
+"""Network cards of a VM that exists."""
+
+from __future__ import annotations
+
+import pytest
+
+from hyperkit.errors import AlreadyExists, NotFound
+from hyperkit.specs import NicSpec
+from hyperkit.testing.beds import Bed
+from hyperkit.testing.behaviour import behaviour
+from hyperkit.testing.conformance.wanted import ANY_SWITCH
+
+MAC = "52:54:00:0b:ad:02"
+
+
+@behaviour(
+    "nics.attach",
+    "An attached NIC comes after those that were there, on the switch asked for.",
+    requires=("attach", ANY_SWITCH),
+)
+def test_an_attached_nic_comes_after_those_that_were_there(bed: Bed) -> None:
+    switch = bed.switch()
+    vm = bed.vm(nics=[NicSpec(), NicSpec()])
+    before = [nic.id for nic in vm.nics]
+    attached = vm.nics.attach(NicSpec(switch=switch.name, mac=MAC))
+    there = bed.seen(vm).nics
+    assert [nic.id for nic in there] == [*before, attached.id]
+    assert (there[2].mac, there[2].switch, there[2].record.switch_id) == (MAC, switch.name, switch.id)
+    assert MAC in bed.backdoor.shape(vm.id).macs
+
+
+@behaviour(
+    "nics.attach", "An attached NIC's MAC address that another VM has is AlreadyExists.", requires=("attach",)
+)
+def test_an_attached_nics_mac_address_that_another_vm_has_is_already_exists(bed: Bed) -> None:
+    bed.vm(nics=[NicSpec(mac=MAC)])
+    vm = bed.vm()
+    with pytest.raises(AlreadyExists):
+        vm.nics.attach(NicSpec(mac=MAC))
+    assert len(bed.seen(vm).nics) == 0
+
+
+@behaviour(
+    "nics.detach", "A detached NIC is gone, and the others keep their ids and addresses.", requires=("attach",)
+)
+def test_a_detached_nic_is_gone_and_the_others_keep_their_ids(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(), NicSpec(), NicSpec()])
+    first, middle, last = vm.nics
+    middle.detach()
+    kept = [(nic.id, nic.mac) for nic in bed.seen(vm).nics]
+    assert kept == [(first.id, first.mac), (last.id, last.mac)]
+    assert bed.backdoor.shape(vm.id).macs == {first.mac, last.mac}
+
+
+@behaviour("nics.detach", "A NIC id that the VM does not have is NotFound.", requires=("attach",))
+def test_a_nic_id_that_the_vm_does_not_have_is_not_found(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(), NicSpec()])
+    stale = vm.nics[1]
+    bed.seen(vm).nics[1].detach()
+    with pytest.raises(NotFound):
+        stale.detach()
+    with pytest.raises(NotFound):
+        bed.host.driver.nics.detach(vm.id, stale.id)
+    assert len(bed.seen(vm).nics) == 1
+
+
+@behaviour(
+    "nics.update", "A NIC moves to another switch and keeps its id and address.", requires=("attach", ANY_SWITCH)
+)
+def test_a_nic_moves_to_another_switch(bed: Bed) -> None:
+    here, there = bed.switch(), bed.switch()
+    vm = bed.vm(nics=[NicSpec(switch=here.name), NicSpec(switch=here.name)])
+    first, second = ((nic.id, nic.mac) for nic in vm.nics)
+    assert vm.nics[1].connect(there.name).switch == there.name
+    moved = [((nic.id, nic.mac), nic.switch) for nic in bed.seen(vm).nics]
+    assert moved == [(first, here.name), (second, there.name)]
+
+
+@behaviour("nics.update", "A NIC is unplugged and stays in the VM.", requires=("attach", ANY_SWITCH))
+def test_a_nic_is_unplugged_and_stays_in_the_vm(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(switch=bed.switch().name)])
+    before = [(nic.id, nic.mac) for nic in vm.nics]
+    assert vm.nics[0].disconnect().switch is None
+    there = bed.seen(vm).nics
+    assert [(nic.id, nic.mac) for nic in there] == before
+    assert there[0].switch is None
+
+
+@behaviour("nics.update", "A NIC's link goes down and up.", requires=("attach", "nic_link"))
+def test_a_nics_link_goes_down_and_up(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec()])
+    assert bed.seen(vm).nics[0].link_up
+    for up in (False, True):
+        assert vm.nics[0].set_link(up).link_up is up
+        assert bed.seen(vm).nics[0].link_up is up

@@ -1,0 +1,120 @@
+"""Virtual switches."""
+
+from __future__ import annotations
+
+import pytest
+
+from hyperkit.errors import AlreadyExists, Busy, NotFound
+from hyperkit.specs import NicSpec, SwitchKind
+from hyperkit.states import PowerState
+from hyperkit.testing.beds import Bed
+from hyperkit.testing.behaviour import behaviour
+from hyperkit.testing.conformance.wanted import ANY_SWITCH
+
+
+@behaviour(
+    "switches.list",
+    "Every switch is listed once, and its record equals the one that get returns.",
+    requires=(ANY_SWITCH,),
+)
+def test_every_switch_is_listed_once(bed: Bed) -> None:
+    made = {bed.switch().name, bed.switch().name}
+    listed = bed.host.switches.list()
+    assert made <= bed.backdoor.switch_names()
+    assert sorted(switch.name for switch in listed) == sorted(bed.backdoor.switch_names())
+    for switch in listed:
+        assert switch.record == bed.second.switches.get(switch.id).record
+
+
+@behaviour("switches.get", "A switch id that does not exist is NotFound.")
+def test_a_switch_id_that_does_not_exist_is_not_found(bed: Bed) -> None:
+    for switch_id in ("no-such-switch", "11111111-2222-4333-8444-555555555555"):
+        with pytest.raises(NotFound):
+            bed.host.switches.get(switch_id)
+
+
+@behaviour("switches.create", "A private switch has neither uplink nor subnet.", requires=("switch_private",))
+def test_a_private_switch_has_neither_uplink_nor_subnet(bed: Bed) -> None:
+    switch = bed.host.switches.create(bed.name_for("private"), SwitchKind.PRIVATE)
+    assert switch.name in bed.backdoor.switch_names()
+    there = bed.second.switches.get(switch.id).record
+    assert (there.kind, there.uplink, there.subnet) == (SwitchKind.PRIVATE, None, None)
+    assert not there.dhcp
+    assert not there.nat
+
+
+@behaviour(
+    "switches.create",
+    "An internal switch has the subnet, NAT and DHCP asked for.",
+    requires=("switch_internal", "switch_subnet"),
+)
+def test_an_internal_switch_has_the_subnet_nat_and_dhcp_asked_for(bed: Bed) -> None:
+    for subnet, nat, dhcp in ((bed.subnets[0], True, False), (bed.subnets[1], False, True)):
+        name = bed.name_for("internal")
+        switch = bed.host.switches.create(name, SwitchKind.INTERNAL, subnet=subnet, nat=nat, dhcp=dhcp)
+        there = bed.second.switches.get(switch.id).record
+        assert (there.kind, there.subnet, there.nat, there.dhcp) == (SwitchKind.INTERNAL, subnet, nat, dhcp)
+
+
+@behaviour(
+    "switches.create",
+    "An external switch has the uplink asked for.",
+    requires=("switch_external",),
+    facts=("uplink",),
+)
+def test_an_external_switch_has_the_uplink_asked_for(bed: Bed) -> None:
+    switch = bed.host.switches.create(bed.name_for("external"), SwitchKind.EXTERNAL, uplink=bed.uplink)
+    there = bed.second.switches.get(switch.id).record
+    assert (there.kind, there.uplink) == (SwitchKind.EXTERNAL, bed.uplink)
+
+
+@behaviour("switches.create", "A new switch is active.", requires=(ANY_SWITCH,))
+def test_a_new_switch_is_active(bed: Bed) -> None:
+    switch = bed.switch()
+    assert switch.record.active
+    assert bed.second.switches.get(switch.id).record.active
+
+
+@behaviour(
+    "switches.create",
+    "A switch name that is taken is AlreadyExists where names must be unique.",
+    requires=("unique_switch_names", ANY_SWITCH),
+)
+def test_a_switch_name_that_is_taken_is_already_exists(bed: Bed) -> None:
+    switch = bed.switch()
+    names = bed.backdoor.switch_names()
+    with pytest.raises(AlreadyExists):
+        bed.second.switches.create(switch.name, switch.switch_kind, uplink=switch.record.uplink)
+    assert bed.backdoor.switch_names() == names
+    assert bed.host.switches.one(name=switch.name) == switch
+
+
+@behaviour("switches.create", "VMs on a new switch can be started.", requires=(ANY_SWITCH,))
+def test_vms_on_a_new_switch_can_be_started(bed: Bed) -> None:
+    switch = bed.switch()
+    vm = bed.running(nics=[NicSpec(switch=switch.name)])
+    assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    assert bed.seen(vm).nics[0].switch == switch.name
+
+
+@behaviour("switches.delete", "A deleted switch is gone.", requires=(ANY_SWITCH,))
+def test_a_deleted_switch_is_gone(bed: Bed) -> None:
+    switch, other = bed.switch(), bed.switch()
+    switch.delete()
+    assert switch.name not in bed.backdoor.switch_names()
+    assert other.name in bed.backdoor.switch_names()
+    with pytest.raises(NotFound):
+        bed.second.switches.get(switch.id)
+
+
+@behaviour(
+    "switches.delete",
+    "A switch that a VM is plugged into is not deleted: Busy, and the error names the VM.",
+    requires=(ANY_SWITCH,),
+)
+def test_a_switch_that_a_vm_is_plugged_into_is_not_deleted(bed: Bed) -> None:
+    switch = bed.switch()
+    vm = bed.vm(nics=[NicSpec(switch=switch.name)])
+    with pytest.raises(Busy, match=vm.name):
+        switch.delete()
+    assert switch.name in bed.backdoor.switch_names()

@@ -1,0 +1,165 @@
+"""Creating virtual machines: their disks, NICs and CD-ROM drives."""
+
+from __future__ import annotations
+
+import pytest
+
+from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
+from hyperkit.ids import is_unicast
+from hyperkit.specs import DiskSpec, NicSpec
+from hyperkit.testing.beds import Bed
+from hyperkit.testing.behaviour import behaviour
+from hyperkit.testing.conformance.wanted import ANY_BASE, ANY_SWITCH
+from hyperkit.units import MiB
+
+MAC = "52:54:00:0b:ad:01"
+
+
+@behaviour("vms.create", "A new disk has the size asked for and is marked as created.")
+def test_a_new_disk_has_the_size_asked_for(bed: Bed) -> None:
+    disk = bed.seen(bed.vm(disks=[DiskSpec(size=24 * MiB)])).disks[0]
+    assert disk.size == 24 * MiB
+    assert disk.created
+    assert disk.path in bed.backdoor.files()
+    assert bed.backdoor.disk_size(disk.path) == 24 * MiB
+
+
+@behaviour(
+    "vms.create",
+    "A linked disk names its base and is as large, unless a larger size is asked for.",
+    requires=("linked_disks",),
+    facts=("base_image",),
+)
+def test_a_linked_disk_names_its_base_and_is_as_large(bed: Bed) -> None:
+    assert bed.base_image
+    base, size = bed.base_image.path, bed.base_image.size
+    same, larger = bed.seen(bed.vm(disks=[DiskSpec(base=base), DiskSpec(base=base, size=size + 8 * MiB)])).disks
+    assert (same.record.base, same.size, same.created) == (base, size, True)
+    assert (larger.record.base, larger.size, larger.created) == (base, size + 8 * MiB, True)
+    assert bed.backdoor.disk_size(same.path) == size
+    assert bed.backdoor.disk_size(larger.path) == size + 8 * MiB
+
+
+@behaviour(
+    "vms.create",
+    "A copied disk has the size of its base and does not name it.",
+    requires=("copied_disks",),
+    facts=("base_image",),
+)
+def test_a_copied_disk_has_the_size_of_its_base(bed: Bed) -> None:
+    assert bed.base_image
+    disk = bed.seen(bed.vm(disks=[DiskSpec(base=bed.base_image.path, linked=False)])).disks[0]
+    assert (disk.record.base, disk.size, disk.created) == (None, bed.base_image.size, True)
+    assert bed.backdoor.disk_size(disk.path) == bed.base_image.size
+
+
+@behaviour(
+    "vms.create",
+    "A disk size below the base image's is InvalidRequest.",
+    requires=(ANY_BASE,),
+    facts=("base_image",),
+)
+def test_a_disk_size_below_the_base_images_is_refused(bed: Bed) -> None:
+    assert bed.base_image
+    linked, files = bed.host.capabilities.linked_disks, bed.backdoor.files()
+    with pytest.raises(InvalidRequest):
+        bed.vm(disks=[DiskSpec(base=bed.base_image.path, size=bed.base_image.size - MiB, linked=linked)])
+    assert bed.backdoor.files() == files
+
+
+@behaviour("vms.create", "An existing disk is attached as it is and is not marked as created.")
+def test_an_existing_disk_is_attached_as_it_is(bed: Bed) -> None:
+    path = bed.image(size=16 * MiB)
+    files = bed.backdoor.files()
+    disk = bed.seen(bed.vm(disks=[DiskSpec(path=path)])).disks[0]
+    assert (disk.path, disk.size, disk.created) == (path, 16 * MiB, False)
+    assert bed.backdoor.shape(disk.vm.id).disks == {path}
+    assert bed.backdoor.files() == files
+
+
+@behaviour("vms.create", "A disk path that leads nowhere is NotFound.")
+def test_a_disk_path_that_leads_nowhere_is_not_found(bed: Bed) -> None:
+    vms = bed.backdoor.vm_ids()
+    with pytest.raises(NotFound):
+        bed.vm(disks=[DiskSpec(path=bed.missing_path)])
+    assert bed.backdoor.vm_ids() == vms
+
+
+@behaviour("vms.create", "A disk path that is a directory is InvalidRequest.", facts=("directory",))
+def test_a_disk_path_that_is_a_directory_is_refused(bed: Bed) -> None:
+    vms = bed.backdoor.vm_ids()
+    with pytest.raises(InvalidRequest):
+        bed.vm(disks=[DiskSpec(path=bed.directory)])
+    assert bed.backdoor.vm_ids() == vms
+
+
+@behaviour("vms.create", "A NIC without an address gets a unicast one that no other NIC has.")
+def test_a_nic_without_an_address_gets_one_of_its_own(bed: Bed) -> None:
+    one, other = bed.vm(nics=[NicSpec(), NicSpec()]), bed.vm(nics=[NicSpec()])
+    macs = [nic.mac for vm in (one, other) for nic in bed.seen(vm).nics]
+    assert len(set(macs)) == 3
+    assert all(is_unicast(mac) for mac in macs)
+
+
+@behaviour("vms.create", "A MAC address asked for is kept.")
+def test_a_mac_address_asked_for_is_kept(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(), NicSpec(mac="52-54-00-0B-AD-01")])
+    assert vm.nics[1].mac == MAC
+    assert bed.seen(vm).nics[1].mac == MAC
+    assert bed.backdoor.shape(vm.id).macs == {vm.nics[0].mac, MAC}
+
+
+@behaviour("vms.create", "A MAC address that another VM has is AlreadyExists, and nothing is made.")
+def test_a_mac_address_that_another_vm_has_is_already_exists(bed: Bed) -> None:
+    bed.vm(nics=[NicSpec(mac=MAC)])
+    vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
+    with pytest.raises(AlreadyExists):
+        bed.vm(nics=[NicSpec(), NicSpec(mac=MAC)], disks=[DiskSpec(size=8 * MiB)])
+    assert bed.backdoor.vm_ids() == vms
+    assert bed.backdoor.files() == files
+
+
+@behaviour("vms.create", "A NIC without a switch is plugged into none.")
+def test_a_nic_without_a_switch_is_plugged_into_none(bed: Bed) -> None:
+    nic = bed.seen(bed.vm(nics=[NicSpec()])).nics[0]
+    assert nic.switch is None
+    assert nic.record.switch_id is None
+
+
+@behaviour(
+    "vms.create",
+    "A switch that does not exist is NotFound, and the error names those there are.",
+    requires=(ANY_SWITCH,),
+)
+def test_a_switch_that_does_not_exist_is_not_found(bed: Bed) -> None:
+    switch, vms = bed.switch(), bed.backdoor.vm_ids()
+    with pytest.raises(NotFound) as refused:
+        bed.vm(nics=[NicSpec(switch="hk-no-such-switch")])
+    assert repr(switch.name) in str(refused.value)
+    assert bed.backdoor.vm_ids() == vms
+
+
+@behaviour("vms.create", "A datastore that does not exist is NotFound, and the error names those there are.")
+def test_a_datastore_that_does_not_exist_is_not_found(bed: Bed) -> None:
+    vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
+    with pytest.raises(NotFound) as refused:
+        bed.vm(disks=[DiskSpec(size=8 * MiB, datastore="hk-no-such-datastore")])
+    assert repr(bed.store.name) in str(refused.value)
+    assert bed.backdoor.vm_ids() == vms
+    assert bed.backdoor.files() == files
+
+
+@behaviour("vms.create", "An ISO is in the CD-ROM drive.", requires=("cdrom",), facts=("iso",))
+def test_an_iso_is_in_the_cdrom_drive(bed: Bed) -> None:
+    with_iso, empty = bed.seen(bed.vm(iso=bed.iso)), bed.seen(bed.vm(cdrom=True))
+    assert [drive.iso for drive in with_iso.cdroms] == [bed.iso]
+    assert [drive.iso for drive in empty.cdroms] == [None]
+    assert not with_iso.disks
+
+
+@behaviour("vms.create", "An ISO path that leads nowhere is NotFound.", requires=("cdrom",))
+def test_an_iso_path_that_leads_nowhere_is_not_found(bed: Bed) -> None:
+    vms = bed.backdoor.vm_ids()
+    with pytest.raises(NotFound):
+        bed.vm(iso=bed.missing_path)
+    assert bed.backdoor.vm_ids() == vms

@@ -1,0 +1,32 @@
+"""What tests ask a host for, as far as it is able: no tests here."""
+
+from __future__ import annotations
+
+from hyperkit.capabilities import Capabilities
+from hyperkit.specs import Allocation
+from hyperkit.testing.beds import Bed
+
+ANY_SWITCH = "switch_private|switch_internal|switch_external"
+ANY_BASE = "linked_disks|copied_disks"
+RUNNING_SNAPSHOT = "snapshot_memory|snapshot_running_disks"
+ALLOCATION = "cpu_reservation|cpu_limit|cpu_shares|memory_reservation|memory_limit|memory_shares"
+
+
+def allocations(able: Capabilities, *, cpus: int, memory: int) -> tuple[Allocation, Allocation]:
+    """As much control of CPU and memory as a host has: half reserved, no more than all, twice the normal weight."""
+    cpu = Allocation(
+        reservation=cpus * 500 if able.cpu_reservation else 0,
+        limit=cpus * 1000 if able.cpu_limit else None,
+        shares=200 if able.cpu_shares else 100,
+    )
+    size = Allocation(
+        reservation=memory // 2 if able.memory_reservation else 0,
+        limit=memory if able.memory_limit else None,
+        shares=200 if able.memory_shares else 100,
+    )
+    return cpu, size
+
+
+def notes(bed: Bed, text: str) -> str:
+    """Notes, where the host keeps them."""
+    return text if bed.host.capabilities.notes else ""

@@ -1,0 +1,144 @@
+"""A fake host and what only a fake has: seeds, faults, calls, a clock, guests that do as they are told."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import attrs
+
+from hyperkit import checks, connect
+from hyperkit.backends.fake import forget
+from hyperkit.backends.fake.seed import Seed, change_guest, seed
+from hyperkit.backends.fake.world import World
+from hyperkit.capabilities import Capabilities, names
+from hyperkit.clock import VirtualClock
+from hyperkit.errors import InvalidRequest
+from hyperkit.host import Host
+from hyperkit.testing.calls import Calls
+from hyperkit.testing.faults import Faults
+from hyperkit.vm import VM
+
+_numbers = itertools.count(1)
+_SEEDS = ("vms", "switches", "datastores", "files", "host")
+
+
+class Fake:
+    """The hand that a test has in a fake host, behind the back of the code under test.
+
+    Attributes:
+        host: a connection, for the code under test.
+        faults: what is to go wrong, on every connection.
+        calls: what was asked of the host over any connection, since the last ``calls.clear()``.
+        world: everything the host remembers; for what the rest has no word for.
+    """
+
+    def __init__(self, *, profile: str = "all", jobs: str = "now", without: Iterable[str] = ()) -> None:
+        self.faults = Faults()
+        self.calls = Calls()
+        self._name = f"test-{next(_numbers)}"
+        query = urlencode({"profile": profile, "jobs": jobs}, safe=":")
+        self._url = f"fake://{self._name}?{query}"
+        self._hosts: list[Host] = []
+        with connect(self._url) as first:
+            self.world = cast(World, first.native)
+        self.world.capabilities = _less(self.world, without)
+        self.host = self.connect()
+        self.calls.clear()
+
+    def connect(self) -> Host:
+        """One more connection to the same host, under the same faults and on the same record of calls."""
+        host = connect(self._url, wrap=[self.faults, self.calls])
+        self._hosts.append(host)
+        return host
+
+    def seed(
+        self,
+        file: str | Path | None = None,
+        *,
+        vms: Iterable[Seed] = (),
+        switches: Iterable[Seed] = (),
+        datastores: Iterable[Seed] = (),
+        files: Iterable[Seed] = (),
+        host: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add to what the host has, all or nothing: see `hyperkit.backends.fake.seed.seed`.
+
+        Args:
+            file: a JSON file with an object of the same names; the arguments come on top of it.
+
+        Raises:
+            InvalidRequest: an unknown key, or a value that no spec accepts; the error says where.
+        """
+        with self.world.all_or_nothing():
+            if file is not None:
+                seed(self.world, **_read(Path(file)))
+            seed(self.world, vms=vms, switches=switches, datastores=datastores, files=files, host=host)
+
+    def guest(self, vm: VM | str, **guest: Any) -> None:
+        """Change the guest of a VM, given as an object or by name: ``deaf``, ``shutdown_seconds``, ``boot_seconds``.
+
+        Raises:
+            InvalidRequest: an unknown key or an unacceptable value, or the VM has nothing to boot.
+            NotFound: no such VM.
+        """
+        change_guest(self.world, vm.id if isinstance(vm, VM) else vm, guest)
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The host's time: ``clock.advance(60)``. It also passes whenever code under test waits."""
+        return cast(VirtualClock, self.world.clock)
+
+    def close(self) -> None:
+        """End every connection, and forget the host."""
+        for host in self._hosts:
+            host.close()
+        forget(self._name)
+
+    def __repr__(self) -> str:
+        return f"<Fake {self._url} {len(self.world.machines)} VMs, {len(self.calls)} calls>"
+
+
+@contextmanager
+def fake_host(*, profile: str = "all", jobs: str = "now", without: Iterable[str] = ()) -> Iterator[Fake]:
+    """A fake host for the length of a ``with``; its `Fake.host` is an ordinary `Host`.
+
+    Args:
+        profile: ``all``, or ``libvirt``, ``esxi`` or ``hyperv`` for their capabilities and rules of naming.
+        jobs: when slow verbs end: ``now``, ``polls:3`` (at the third look) or ``seconds:2.5`` (of its clock).
+        without: capabilities that it lacks besides: ``["snapshots"]``.
+
+    Raises:
+        InvalidRequest: a value that none of these takes; the error names those it does.
+    """
+    fake = Fake(profile=profile, jobs=jobs, without=without)
+    try:
+        yield fake
+    finally:
+        fake.close()
+
+
+def _less(world: World, without: Iterable[str]) -> Capabilities:
+    if isinstance(without, str):
+        checks.refuse("without", without, "a list of capabilities")
+    lacking = tuple(without)
+    for name in lacking:
+        if name not in names():
+            checks.refuse("without", name, f"one of {', '.join(names())}")
+    less: dict[str, Any] = dict.fromkeys(lacking, False)
+    return attrs.evolve(world.capabilities, why=dict.fromkeys(lacking, "this test takes it away"), **less)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(data, dict):
+        checks.refuse("file", str(path), "a JSON object")
+    for name in data:
+        if name not in _SEEDS:
+            raise InvalidRequest(f"{path} has {name!r}; a seed has {', '.join(_SEEDS)}", field=name, value=data[name])
+    return data

@@ -1,0 +1,118 @@
+"""The fake as a bed. Its back door is the world itself, which none of its ports is needed to read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import hyperkit
+from hyperkit import DiskSpec, Host, HypervisorType, MiB, NicSpec, PowerState, SwitchKind
+from hyperkit.backends import fake
+from hyperkit.backends.fake.profiles import DATASTORE_SIZE, HOST_MEMORY
+from hyperkit.backends.fake.world import IMAGES, World
+from hyperkit.connection import Wrapper
+from hyperkit.testing.beds import Backdoor, Bed, Image, Machine, Shape
+
+_numbers = itertools.count(1)
+
+
+class FakeBackdoor:
+    """Reads and changes the dictionaries of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._numbers = itertools.count(1)
+
+    def vm_ids(self) -> set[str]:
+        return set(self._world.machines)
+
+    def power_state(self, vm_id: str) -> PowerState | None:
+        machine = self._world.machines.get(vm_id)
+        return machine.record.state if machine else None
+
+    def shape(self, vm_id: str) -> Shape:
+        record = self._world.machines[vm_id].record
+        return Shape(
+            name=record.name,
+            cpus=record.cpus,
+            memory=record.memory,
+            disks=frozenset(disk.path for disk in record.disks),
+            macs=frozenset(nic.mac for nic in record.nics),
+        )
+
+    def snapshots(self, vm_id: str) -> dict[str, str | None]:
+        records = {saved.record.id: saved.record for saved in self._world.machines[vm_id].snapshots.values()}
+        return {r.name: records[r.parent_id].name if r.parent_id else None for r in records.values()}
+
+    def switch_names(self) -> set[str]:
+        return {switch.name for switch in self._world.switches.values()}
+
+    def files(self) -> set[str]:
+        return set(self._world.volumes)
+
+    def capacity(self, datastore: str) -> int:
+        return DATASTORE_SIZE
+
+    def disk_size(self, path: str) -> int:
+        return self._world.volumes[path].record.size
+
+    def make_disk(self, size: int) -> str:
+        return self._world.add_file(f"{IMAGES}/foreign-{next(self._numbers)}.qcow2", size, format="qcow2").path
+
+    def remove(self, path: str) -> None:
+        del self._world.volumes[path]
+
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        volume = self._world.volumes[path]
+        content = bytearray(volume.data.ljust(offset + len(data), b"\0"))
+        content[offset : offset + len(data)] = data
+        volume.data = bytes(content)
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        return self._world.volumes[path].data.ljust(offset + length, b"\0")[offset : offset + length]
+
+
+class FakeBed(Bed):
+    """A fake host of its own."""
+
+    missing_path = f"{IMAGES}/no-such-file.qcow2"
+    directory = IMAGES
+    uplink = "eth0"
+    content = True
+    machine = Machine(
+        product="hyperkit fake",
+        version="1",
+        hypervisor_type=HypervisorType.HOSTED,
+        cpus=64,
+        memory=HOST_MEMORY,
+    )
+
+    def __init__(
+        self, name: str = "fake", *, profile: str = "all", jobs: str = "now", wrap: Iterable[Wrapper] = ()
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self._world_name = f"conformance-{next(_numbers)}"
+        self._url = f"fake://{self._world_name}?profile={profile}&jobs={jobs}"
+        self._wrap = tuple(wrap)
+        with hyperkit.connect(self._url) as host:
+            world = host.native
+            assert isinstance(world, World)
+            switch = host.switches.create("guests", SwitchKind.PRIVATE)
+        self._backdoor = FakeBackdoor(world)
+        self.base_image = Image(world.add_file(f"{IMAGES}/base.qcow2", 16 * MiB, b"base", "qcow2").path, 16 * MiB)
+        self.iso = world.add_file("/fake/isos/one.iso", MiB).path
+        self.other_iso = world.add_file("/fake/isos/other.iso", MiB).path
+        self.deaf = {}  # there is nothing to boot in it
+        self.guest = {"disks": [DiskSpec(size=16 * MiB)], "nics": [NicSpec(switch=switch.name)]}
+
+    @property
+    def backdoor(self) -> Backdoor:
+        return self._backdoor
+
+    def connect(self) -> Host:
+        return hyperkit.connect(self._url, wrap=self._wrap)
+
+    def close(self) -> None:
+        super().close()
+        fake.forget(self._world_name)

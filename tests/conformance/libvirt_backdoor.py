@@ -1,0 +1,143 @@
+"""Back doors to libvirt hosts: libvirt-python without hyperkit, and QEMU's own tools for disk images."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import libvirt
+
+from hyperkit import KiB, PowerState
+from hyperkit.testing.beds import Shape
+
+_STATES = {
+    libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTOFF: PowerState.OFF,
+    libvirt.VIR_DOMAIN_CRASHED: PowerState.CRASHED,
+}
+
+
+class LibvirtBackdoor:
+    """What every libvirt driver tells; where the files are is for the derived classes to say."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def vm_ids(self) -> set[str]:
+        return {domain.UUIDString() for domain in self.connection.listAllDomains()}
+
+    def power_state(self, vm_id: str) -> PowerState | None:
+        domain = next((d for d in self.connection.listAllDomains() if d.UUIDString() == vm_id), None)
+        if domain is None:
+            return None
+        state = _STATES[domain.state()[0]]
+        return PowerState.SUSPENDED if state is PowerState.OFF and domain.hasManagedSaveImage() else state
+
+    def shape(self, vm_id: str) -> Shape:
+        domain = self.connection.lookupByUUIDString(vm_id)
+        _state, _most, kib, cpus, _time = domain.info()
+        devices = ElementTree.fromstring(domain.XMLDesc()).find("devices")
+        assert devices is not None
+        return Shape(
+            name=domain.name(),
+            cpus=cpus,
+            memory=kib * KiB,
+            disks=frozenset(source.get("file", "") for source in devices.iterfind("disk[@device='disk']/source")),
+            macs=frozenset(mac.get("address", "") for mac in devices.iterfind("interface/mac")),
+        )
+
+    def snapshots(self, vm_id: str) -> dict[str, str | None]:
+        found = self.connection.lookupByUUIDString(vm_id).listAllSnapshots()
+        trees = [ElementTree.fromstring(snapshot.getXMLDesc()) for snapshot in found]
+        return {tree.findtext("name", ""): tree.findtext("parent/name") for tree in trees}
+
+    def switch_names(self) -> set[str]:
+        return {network.name() for network in self.connection.listAllNetworks()}
+
+
+class QemuBackdoor(LibvirtBackdoor):
+    """A host whose one pool is a directory that can be looked into."""
+
+    def __init__(self, connection: Any, images: Path) -> None:
+        super().__init__(connection)
+        self._images = images
+        self._numbers = itertools.count(1)
+
+    def files(self) -> set[str]:
+        return {str(path) for path in self._images.iterdir()}
+
+    def capacity(self, datastore: str) -> int:
+        space = os.statvfs(self._images)
+        return space.f_frsize * space.f_blocks
+
+    def disk_size(self, path: str) -> int:
+        told = json.loads(_run("qemu-img", "info", "-U", "--output=json", path))
+        return int(told["virtual-size"])
+
+    def make_disk(self, size: int) -> str:
+        path = str(self._images / f"foreign-{next(self._numbers)}.qcow2")
+        _run("qemu-img", "create", "-q", "-f", "qcow2", path, str(size))
+        return path
+
+    def remove(self, path: str) -> None:
+        Path(path).unlink()
+
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        with tempfile.NamedTemporaryFile() as source:
+            source.write(data)
+            source.flush()
+            _run("qemu-io", "-c", f"write -s {source.name} {offset} {len(data)}", path)
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        with tempfile.TemporaryDirectory() as directory:
+            copy = Path(directory) / "copy"
+            _run("qemu-img", "convert", "-O", "raw", path, str(copy))
+            return copy.read_bytes()[offset : offset + length]
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+class TestDriverBackdoor(LibvirtBackdoor):
+    """libvirt's test driver: its pools and volumes are names in its memory, without any content."""
+
+    __test__ = False  # pytest takes it for tests, by its name
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self._numbers = itertools.count(1)
+
+    def files(self) -> set[str]:
+        return {volume.path() for pool in self.connection.listAllStoragePools() for volume in pool.listAllVolumes()}
+
+    def capacity(self, datastore: str) -> int:
+        return int(self.connection.storagePoolLookupByName(datastore).info()[1])
+
+    def disk_size(self, path: str) -> int:
+        return int(self.connection.storageVolLookupByPath(path).info()[1])
+
+    def make_disk(self, size: int) -> str:
+        pool = self.connection.listAllStoragePools()[0]
+        name = f"foreign-{next(self._numbers)}.qcow2"
+        volume = pool.createXML(
+            f"<volume><name>{name}</name><capacity>{size}</capacity>"
+            "<target><format type='qcow2'/></target></volume>"
+        )
+        return str(volume.path())
+
+    def remove(self, path: str) -> None:
+        self.connection.storageVolLookupByPath(path).delete(0)
+
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        raise AssertionError("there is no content: the bed does not have that fact")
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        raise AssertionError("there is no content: the bed does not have that fact")

@@ -1,0 +1,125 @@
+"""libvirt as a bed: a real libvirtd with QEMU, and libvirt's own test driver."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import libvirt
+
+import hyperkit
+from hyperkit import DiskBus, DiskSpec, Host, HypervisorType, KernelBoot, KiB, MiB, NicSpec
+from hyperkit.testing.beds import Backdoor, Bed, Image, Machine
+from tests.beds.libvirt_qemu import LibvirtHost, guest_image
+from tests.conformance.libvirt_backdoor import QemuBackdoor, TestDriverBackdoor
+
+# dnsmasq looks for three seconds whether anybody has the address it is going to offer.
+_GUESTS = """\
+<network xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'>
+  <name>guests</name>
+  <bridge name='hkguests' stp='off'/>
+  <ip address='10.9.0.1' netmask='255.255.255.0'><dhcp><range start='10.9.0.10' end='10.9.0.90'/></dhcp></ip>
+  <dnsmasq:options><dnsmasq:option value='no-ping'/></dnsmasq:options>
+</network>
+"""
+
+
+class LibvirtQemuBed(Bed):
+    """A real libvirtd and real QEMU, without KVM."""
+
+    name = "libvirt-qemu"
+    uplink = "br0"
+    content = True
+    # The file is made before QEMU is asked, and QEMU has no hot-plug for this bus.
+    unattachable = DiskSpec(size=8 * MiB, bus=DiskBus.SATA)
+
+    def __init__(self, host: LibvirtHost) -> None:
+        super().__init__()
+        self._uri = host.uri
+        self._raw = libvirt.open(host.uri)
+        self._backdoor = QemuBackdoor(self._raw, host.images)
+        self.machine = _machine()
+        self.missing_path = str(host.images / "no-such-file.qcow2")
+        self.directory = str(host.images)
+        self.base_image = Image(self._backdoor.make_disk(16 * MiB), 16 * MiB)
+        self.iso, self.other_iso = (_iso(host.images / name) for name in ("one.iso", "other.iso"))
+        host.add_bridge("br0")
+        self._raw.networkDefineXML(_GUESTS).create()
+        image = guest_image()
+        self.guest = {
+            "memory": 128 * MiB,
+            "kernel": KernelBoot(str(image.vmlinux), str(image.initrd), image.cmdline),
+            "nics": [NicSpec(switch="guests")],
+        }
+        self.deaf = {}  # without a disk it stays in the BIOS, which does not look at the power button
+
+    @property
+    def backdoor(self) -> Backdoor:
+        return self._backdoor
+
+    def connect(self) -> Host:
+        return hyperkit.connect(self._uri)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+def _machine() -> Machine:
+    said = subprocess.run(["qemu-system-x86_64", "--version"], check=True, capture_output=True, text=True).stdout
+    version = re.search(r"version (\d+\.\d+\.\d+)", said)
+    total = re.search(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())
+    assert version
+    assert total
+    return Machine(
+        product="QEMU",
+        version=version[1],
+        hypervisor_type=HypervisorType.HOSTED,  # the bed has no /dev/kvm
+        cpus=os.cpu_count() or 0,
+        memory=int(total[1]) * KiB,
+    )
+
+
+def _iso(path: Path) -> str:
+    path.write_bytes(bytes(MiB))
+    return str(path)
+
+
+class LibvirtTestBed(Bed):
+    """libvirt's test driver: domains, networks and volumes that libvirt only remembers."""
+
+    name = "libvirt-test"
+    machine = Machine(
+        product="TEST",
+        version="0.0.2",
+        hypervisor_type=HypervisorType.HOSTED,
+        cpus=16,
+        memory=3 * 1024 * MiB,
+    )
+    missing_path = "/default-pool/no-such-file.qcow2"
+    uplink = "eth1"
+    cannot_verify = {
+        "test_vms_on_a_new_switch_can_be_started": "the driver starts a domain whatever its network is",
+        "test_a_suspended_vm_is_deleted_with_its_memory": "the driver saves no memory that could be left behind",
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        # All connections to this URI share one world, which ends with the last of them.
+        self._raw = libvirt.open("test:///default")
+        self._backdoor = TestDriverBackdoor(self._raw)
+        self.base_image = Image(self._backdoor.make_disk(16 * MiB), 16 * MiB)
+        self.iso, self.other_iso = self._backdoor.make_disk(MiB), self._backdoor.make_disk(MiB)
+
+    @property
+    def backdoor(self) -> Backdoor:
+        return self._backdoor
+
+    def connect(self) -> Host:
+        return hyperkit.connect("test:///default")
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()

@@ -1,0 +1,75 @@
+"""Mutants of virtual switches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import pytest
+
+from hyperkit.driver import Driver
+from hyperkit.records import SwitchRecord, changed
+from hyperkit.specs import SwitchSpec
+from hyperkit.states import PowerAction
+from hyperkit.switch import Switch
+from tests.conformance.mutants.kit import Call, layer, machine, port, world
+
+
+def edited(driver: Driver, switch: SwitchRecord, **changes: Any) -> SwitchRecord:
+    """A switch, changed behind the port's back."""
+    after = world(driver).switches[switch.id] = changed(switch, **changes)
+    return after
+
+
+@port("test_every_switch_is_listed_once", "switches.list")
+def lists_a_switch_twice(driver: Driver, call: Call) -> Sequence[SwitchRecord]:
+    found = call()
+    return [*found, found[0]]
+
+
+@port("test_a_switch_id_that_does_not_exist_is_not_found", "switches.get")
+def finds_some_switch_for_every_id(driver: Driver, call: Call, switch_id: str) -> SwitchRecord:
+    return world(driver).switches.get(switch_id) or driver.switches.list()[0]
+
+
+@port("test_a_private_switch_has_neither_uplink_nor_subnet", "switches.create")
+def gives_every_switch_a_subnet(driver: Driver, call: Call, spec: SwitchSpec) -> SwitchRecord:
+    return edited(driver, call(spec), subnet=spec.subnet or "192.168.122.0/24")
+
+
+@port("test_an_internal_switch_has_the_subnet_nat_and_dhcp_asked_for", "switches.create")
+def translates_addresses_on_every_switch(driver: Driver, call: Call, spec: SwitchSpec) -> Any:
+    return call(attrs.evolve(spec, nat=True))
+
+
+@port("test_an_external_switch_has_the_uplink_asked_for", "switches.create")
+def uses_the_last_uplink_there_is(driver: Driver, call: Call, spec: SwitchSpec) -> Any:
+    return call(attrs.evolve(spec, uplink=max(world(driver).uplinks)))
+
+
+@port("test_a_new_switch_is_active", "switches.create")
+def defines_a_switch_and_does_not_start_it(driver: Driver, call: Call, spec: SwitchSpec) -> SwitchRecord:
+    return edited(driver, call(spec), active=False)
+
+
+@port("test_a_switch_name_that_is_taken_is_already_exists", "switches.create")
+def makes_two_switches_of_one_name(driver: Driver, call: Call, spec: SwitchSpec) -> SwitchRecord:
+    return edited(driver, call(attrs.evolve(spec, name=f"{spec.name} again")), name=spec.name)
+
+
+@port("test_vms_on_a_new_switch_can_be_started", "vms.set_power")
+def does_not_start_vms_that_are_plugged_in(driver: Driver, call: Call, vm_id: str, action: PowerAction) -> Any:
+    if any(nic.switch_id for nic in machine(driver, vm_id).record.nics):
+        return driver.vms.get(vm_id)
+    return call(vm_id, action)
+
+
+@port("test_a_deleted_switch_is_gone", "switches.delete")
+def stops_a_switch_and_does_not_delete_it(driver: Driver, call: Call, switch_id: str) -> None:
+    edited(driver, driver.switches.get(switch_id), active=False)
+
+
+@layer("test_a_switch_that_a_vm_is_plugged_into_is_not_deleted")
+def deletes_a_switch_that_vms_are_plugged_into(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Switch, "vms", lambda self: [])

@@ -1,0 +1,80 @@
+"""The suite itself: one test for each behaviour line, with its words, that asserts something and can fail."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections import Counter
+
+import pytest
+
+from hyperkit.testing import conformance
+from hyperkit.testing.beds import Bed
+from hyperkit.testing.behaviour import Behaviour, behaviour, claim_of, contract
+from tests.conformance import mutants
+
+
+def claims() -> list[Behaviour]:
+    found = [claim_of(test) for test in conformance.TESTS.values()]
+    return [claim for claim in found if claim is not None]
+
+
+def test_the_contract_has_behaviour_for_every_operation_but_download() -> None:
+    # What a download brings is what the upload's lines are about.
+    assert [operation for operation, lines in contract().items() if not lines] == ["volumes.download"]
+
+
+def test_every_behaviour_line_has_exactly_one_test_with_the_same_words() -> None:
+    lines = Counter((operation, line) for operation, texts in contract().items() for line in texts)
+    tests = Counter((claim.operation, claim.text) for claim in claims())
+    assert tests == lines
+    assert set(tests.values()) == {1}
+
+
+def test_every_test_claims_a_behaviour_under_its_own_name() -> None:
+    assert [claim.test for claim in claims()] == list(conformance.TESTS)
+    assert [test.__name__ for test in conformance.TESTS.values()] == list(conformance.TESTS)
+
+
+def test_tests_are_in_the_order_of_the_contract_within_a_port() -> None:
+    ports = [claim.operation.partition(".")[0] for claim in claims()]
+    order = list(dict.fromkeys(ports))
+    assert ports == sorted(ports, key=order.index)
+
+
+@pytest.mark.parametrize("name", conformance.TESTS)
+def test_every_test_asserts_something_and_looks_from_outside(name: str) -> None:
+    tree = ast.parse(inspect.getsource(conformance.TESTS[name]))
+    asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    raises = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "raises"]
+    assert asserts or raises
+    # The longest test of the suite is still one that is read at a glance.
+    assert len(inspect.getsource(conformance.TESTS[name]).splitlines()) <= 30
+
+
+def test_every_test_takes_a_bed_and_nothing_else() -> None:
+    for test in conformance.TESTS.values():
+        assert list(inspect.signature(test).parameters) == ["bed"]
+
+
+def test_every_behaviour_has_a_mutant_that_its_test_finds() -> None:
+    assert set(mutants.BY_TEST) == set(conformance.TESTS)
+
+
+def test_a_reason_for_a_test_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="no test 'test_a_new_vm_is_of'; did you mean test_a_new_vm_is_off"):
+
+        class Wrong(Bed):
+            xfail = {"test_a_new_vm_is_of": "a slip of the keyboard"}
+
+    with pytest.raises(ValueError, match="cannot_verify: the suite has no test 'nonsense'"):
+
+        class AlsoWrong(Bed):
+            cannot_verify = {"nonsense": "whatever"}
+
+
+def test_a_behaviour_of_a_capability_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="no capability 'levitate'"):
+        behaviour("vms.create", "A VM floats.", requires=("pause|!levitate",))
+    with pytest.raises(ValueError, match="facts='unicorn'"):
+        behaviour("vms.create", "A VM floats.", facts=("unicorn",))
