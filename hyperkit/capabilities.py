@@ -183,7 +183,8 @@ class Capabilities:
         meta = getattr(attrs.fields(Capabilities), name).metadata
         reason = f": {self.why[name]}" if name in self.why else ""
         instead = f"; {meta['instead']}" if meta["instead"] else ""
-        raise Unsupported(f"{backend} cannot {meta['cannot']} (capability '{name}'){reason}{instead}", capability=name)
+        message = f"{backend} cannot {meta['cannot']} (capability '{name}'){reason}{instead}"
+        raise Unsupported(message, capability=name, backend=backend)
 
 
 def question(name: str) -> str:

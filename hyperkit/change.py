@@ -33,7 +33,9 @@ def allowed_change(
         if unknown is None:
             raise
         known = ", ".join(ChangeFields.__annotations__)
-        raise InvalidRequest(f"configure() cannot change {unknown!r}; it can change {known}", field=unknown) from error
+        raise InvalidRequest(
+            f"configure() cannot change {unknown!r}; it can change {known}", field=unknown, value=dict(fields)[unknown]
+        ) from error
     different = {name: value for name, value in asked.fields().items() if getattr(record, name) != value}
     off = record.state in (PowerState.OFF, PowerState.CRASHED)
     if off:
@@ -84,5 +86,5 @@ def _check_result(record: VMRecord, different: dict[str, object]) -> None:
         check_topology(after.topology, after.max_cpus)
     if after.secure_boot and after.firmware is not Firmware.UEFI:
         refuse("secure_boot", True, "secure boot needs a VM with UEFI firmware")
-    if {"cpu_allocation", "memory_allocation", "cpus", "memory"} & different.keys():
+    if {"cpu_allocation", "memory_allocation", "cpus", "memory", "max_cpus", "max_memory"} & different.keys():
         check_allocations(after.cpu_allocation, after.memory_allocation, after.max_cpus, after.max_memory)

@@ -12,7 +12,7 @@ from hyperkit.units import MiB, format_size
 
 # Refused everywhere, so that a script which works on one host works on the next: what one of the three
 # hypervisors, its file names or the XML and WQL behind it would choke on.
-_BAD_IN_NAME = re.compile(r"""[\x00-\x1f\x7f<>&'"/\\|*?:\u2028\u2029\ud800-\udfff\ufffe\uffff]""")
+_BAD_IN_NAME = re.compile(r"""[\x00-\x1f\x7f-\x9f<>&'"/\\|*?:\u2028\u2029\ud800-\udfff\ufffe\uffff]""")
 _BAD_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 NAME_LENGTH = 80
 """Characters at most; the smallest limit of the three hypervisors (vSphere's)."""

@@ -90,7 +90,7 @@ class Collection(ABC, Generic[H, N]):
     def __contains__(self, item: object) -> bool:
         """Whether an object is there, or one of a name: ``"web1" in host.vms``."""
         if isinstance(item, Handle):
-            return any(record.id == item.id for record in self._records())
+            return item in self.list()
         return any(record.name == item for record in self._records())
 
     def __bool__(self) -> bool:
@@ -121,7 +121,9 @@ def pick_by_name(kind: str, records: Iterable[N], name: str, url: str, hint: str
         return fitting[0]
     if fitting:
         ids = ", ".join(record.id for record in fitting)
-        raise Ambiguous(f"{len(fitting)} {kind}s on {url} are called {name!r}: use get(id) with one of {ids}")
+        raise Ambiguous(
+            f"{kind} {name!r} on {url} may be any of {len(fitting)}: use get(id) with one of {ids}", backend=url
+        )
     raise not_found(kind, name, [record.name for record in records], url, hint)
 
 
@@ -131,7 +133,7 @@ def not_found(kind: str, name: str, present: builtins.list[str], url: str, hint:
     more = f" and {len(present) - 12} more" if len(present) > 12 else ""
     there = f"it has {shown}{more}" if present else "it has none"
     create = f". Create one with {hint.format(name=name)}" if hint else ""
-    return NotFound(f"no {kind} {name!r} on {url}; {there}{create}")
+    return NotFound(f"no {kind} {name!r} on {url}; {there}{create}", backend=url)
 
 
 def pick(kind: str, records: Iterable[N], label: str, url: str, hint: str = "") -> N:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, unquote_plus, urlsplit
 
 from hyperkit import registry
 from hyperkit.clock import Clock
@@ -53,11 +53,10 @@ def connect(
     except HyperkitError as error:
         error.located(backend=target.url, operation="connect")
         raise
-    for wrapper in wrap:
-        driver = wrapper(driver)
-    driver = instrument(driver)
     try:
-        return Host(driver)
+        for wrapper in wrap:
+            driver = wrapper(driver)
+        return Host(instrument(driver))
     except BaseException:
         driver.close()
         raise
@@ -77,29 +76,25 @@ def parse(
     Raises:
         InvalidRequest: not a URL with a scheme.
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except (ValueError, AttributeError, TypeError):
-        # Not chained and not quoted: the text may hold a password.
-        raise InvalidRequest("that is not a URL, such as 'qemu:///system' or 'fake://'", field="url") from None
+    parts = _split(url)
+    if parts is None:
+        # Raised outside of any except, and not quoted: the text may hold a password.
+        raise InvalidRequest("that is not a URL, such as 'qemu:///system' or 'fake://'", field="url")
     if not parts.scheme or not url.lower().startswith(f"{parts.scheme}://"):
         raise InvalidRequest("a URL starts with a scheme, as in 'qemu:///system' or 'fake://'", field="url")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    secret = next((options.pop(name) for name in tuple(options) if name in _SECRET_OPTIONS), None)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    options = {name: value for name, value in pairs if not _is_secret(name)}
+    secret = next((value for name, value in pairs if _is_secret(name)), None)
     place = parts.netloc.rpartition("@")[2]
-    named = unquote(parts.username) if parts.username is not None else None
+    named = unquote(parts.username) if parts.username else None
     netloc = f"{parts.username}@{place}" if parts.username else place
     # The pairs are kept as they were written: libvirt has its own rules for what is escaped in a query.
-    query = "&".join(pair for pair in parts.query.split("&") if pair.partition("=")[0] not in _SECRET_OPTIONS)
-    clean = urlunsplit((parts.scheme, netloc, parts.path, query, ""))
-    if not place and not clean.startswith(f"{parts.scheme}://"):
-        clean = f"{parts.scheme}://{clean.removeprefix(f'{parts.scheme}:')}"
+    query = "&".join(pair for pair in parts.query.split("&") if not _is_secret(unquote_plus(pair.partition("=")[0])))
     return Target(
-        url=clean,
+        url=f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}",
         scheme=parts.scheme,
         host=parts.hostname or "",
-        port=port,
+        port=parts.port,
         path=parts.path,
         options=options,
         user=user or named,
@@ -108,3 +103,17 @@ def parse(
         timeout=timeout,
         clock=clock,
     )
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL, with a port that is a number; None if it is none."""
+    try:
+        parts = urlsplit(url if isinstance(url, str) else "")
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_secret(option: str) -> bool:
+    return option.lower() in _SECRET_OPTIONS

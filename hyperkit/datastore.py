@@ -150,7 +150,9 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
         for record in self._records():
             if record.id == id:
                 return self._handle(record)
-        raise NotFound(f"{self._datastore.label} on {self._host.url} has no volume with id {id!r}")
+        raise NotFound(
+            f"{self._datastore.label} on {self._host.url} has no volume with id {id!r}", backend=self._host.url
+        )
 
     def create(
         self,
@@ -167,10 +169,15 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
             AlreadyExists: the name is taken; what has it stays as it was.
             ResourceExhausted: the datastore has no room.
         """
+        return self.begin_create(name, size, format=format, thin=thin).result(timeout)
+
+    def begin_create(
+        self, name: str, size: int, *, format: DiskFormat | None = None, thin: bool = True
+    ) -> Task[Volume]:
+        """`create`, without waiting for its end."""
         spec = VolumeSpec(name, size, format, thin)
         result = self._host.driver.volumes.create(self._datastore.id, spec)
-        task = Task(as_job(result), what=f"create volume {name!r}", clock=self._host.clock, finish=self._handle)
-        return task.result(timeout)
+        return Task(as_job(result), what=f"create volume {name!r}", clock=self._host.clock, finish=self._handle)
 
     def upload(self, source: str | Path | BinaryIO, name: str | None = None, *, size: int | None = None) -> Volume:
         """Copy a local file, or ``size`` bytes of an open one, into the datastore.

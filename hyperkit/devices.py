@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from hyperkit.checks import refuse
 from hyperkit.errors import InvalidState, NotFound
 from hyperkit.handle import Handle, Record
 from hyperkit.records import VMRecord
@@ -119,3 +120,13 @@ def require_off_or_hot(vm: VM, hot: str, what: str) -> None:
         backend=vm.host.url,
         resource=vm.label,
     )
+
+
+def require_room(field: str, present: int, most: int | None) -> None:
+    """Refuse one more device than the host allows a VM.
+
+    Raises:
+        InvalidRequest: it has the most it can have.
+    """
+    if most is not None and present >= most:
+        refuse(field, present + 1, f"this host allows a VM at most {most}")

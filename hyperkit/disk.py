@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hyperkit import checks
-from hyperkit.devices import Device, Devices, require_off_or_hot
+from hyperkit.devices import Device, Devices, require_off_or_hot, require_room
 from hyperkit.errors import AlreadyExists, Busy, InvalidRequest
 from hyperkit.records import CdromRecord, DiskRecord, VMRecord
 from hyperkit.resolve import check_unused, resolve_disks
@@ -87,6 +87,7 @@ class Disk(Device[DiskRecord]):
             raise Busy(
                 f"{self._vm.label} has snapshots, which may need {self.path}: delete them first, or detach the disk"
                 " without deleting it",
+                backend=self._host.url,
                 resource=self.label,
             )
 
@@ -111,8 +112,9 @@ class Disks(Devices[Disk, DiskRecord]):
         checks.one_of("spec", spec, DiskSpec, ["DiskSpec(...)"])
         vm = self._vm.refresh()
         require_off_or_hot(vm, "hot_disk", "attach a disk to")
+        require_room("disks", len(vm.record.disks), vm.host.capabilities.max_disks)
         if spec.path is not None and any(disk.path == spec.path for disk in vm.record.disks):
-            raise AlreadyExists(f"{vm.label} already has the disk {spec.path}")
+            raise AlreadyExists(f"{vm.label} already has the disk {spec.path}", backend=vm.host.url)
         (resolved,) = resolve_disks(vm.host, [spec])
         record = vm._call(vm.host.driver.disks.attach, vm.id, resolved)
         vm.refresh()

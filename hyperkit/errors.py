@@ -26,7 +26,9 @@ succeed later (`retryable`), and, as ``__cause__``, the vendor's own exception.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
+from typing import Any
 
 
 class HyperkitError(Exception):
@@ -142,6 +144,15 @@ class InvalidRequest(HyperkitError, ValueError):
         super().__init__(message, backend=backend, operation=operation, resource=resource)
         self.field = field
         self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For the way to another process: a value that cannot go there goes as its repr."""
+        state = dict(self.__dict__)
+        try:
+            pickle.dumps(self.value)
+        except Exception:
+            state["value"] = repr(self.value)
+        return type(self), self.args, state
 
 
 class Unsupported(HyperkitError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from hyperkit.checks import refuse
 from hyperkit.driver import Change
 from hyperkit.errors import Timeout
 from hyperkit.records import VMRecord
@@ -99,18 +100,24 @@ class EventSource:
         Where the host does not report changes by itself (capability ``events_pushed``), all records are read every
         ``interval`` seconds and compared; what came and went in between is not seen.
         """
+        deadline = None if timeout is None else self._host.clock.monotonic() + timeout
+        if interval <= 0:
+            refuse("interval", interval, "seconds between two looks, above 0")
         if self._host.driver.events is not None and self._host.capabilities.events_pushed:
             pushed: queue.SimpleQueue[Change] = queue.SimpleQueue()
             end = self._host.driver.events.subscribe(pushed.put)
-            return self._pushed(pushed, end, timeout)
-        return self._compared(self._inventory(), timeout, interval)
+            stream = self._pushed(pushed, end, deadline)
+            next(stream)  # into its try: a stream that nobody reads from unsubscribes too when it is forgotten
+            return stream
+        return self._compared(self._inventory(), deadline, interval)
 
     def _inventory(self) -> dict[str, VMRecord]:
         return {record.id: record for record in self._host.driver.vms.list()}
 
-    def _pushed(self, pushed: queue.SimpleQueue[Change], end: object, timeout: float | None) -> Iterator[Event]:
+    def _pushed(
+        self, pushed: queue.SimpleQueue[Change], end: Callable[[], None], deadline: float | None
+    ) -> Generator[Any, None, None]:
         clock = self._host.clock
-        deadline = None if timeout is None else clock.monotonic() + timeout
 
         def next_change() -> Change | None:
             with contextlib.suppress(queue.Empty):
@@ -118,6 +125,7 @@ class EventSource:
             return None
 
         try:
+            yield None
             while True:
                 left = None if deadline is None else deadline - clock.monotonic()
                 try:
@@ -126,15 +134,13 @@ class EventSource:
                     return
                 yield from events_of(change, clock.utcnow())
         finally:
-            if callable(end):
-                end()
+            end()
 
-    def _compared(self, before: dict[str, VMRecord], timeout: float | None, interval: float) -> Iterator[Event]:
+    def _compared(self, before: dict[str, VMRecord], deadline: float | None, interval: float) -> Iterator[Event]:
         clock = self._host.clock
-        deadline = None if timeout is None else clock.monotonic() + timeout
         while True:
             after = self._inventory()
-            for vm_id in before.keys() | after.keys():
+            for vm_id in {**before, **after}:
                 old, new = before.get(vm_id), after.get(vm_id)
                 if old != new:
                     yield from events_of(Change(old, new), clock.utcnow())

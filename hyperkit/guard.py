@@ -25,6 +25,7 @@ from hyperkit.specs import (
     SwitchSpec,
     VMChange,
     VMSpec,
+    VolumeSpec,
 )
 from hyperkit.states import PowerAction
 from hyperkit.units import to_unit
@@ -96,6 +97,11 @@ def _change(_vm_id: str, change: VMChange) -> Iterator[str]:
         yield "boot_order"
     if change.topology is not None:
         yield "cpu_topology"
+    # A ceiling that goes along with the size, as it does while a VM that is off changes, is no room to grow.
+    if change.max_cpus is not None and change.max_cpus != change.cpus:
+        yield "cpu_ceiling"
+    if change.max_memory is not None and change.max_memory != change.memory:
+        yield "memory_ceiling"
     if change.guest_os:
         yield "guest_os"
     if change.notes:
@@ -188,6 +194,8 @@ def check(operation: str, args: tuple[Any, ...], capabilities: Capabilities, bac
         _limits_of_vm(args[0], capabilities, backend)
     elif operation == "vms.configure":
         _limits_of_size(args[1], capabilities)
+    elif operation in ("disks.attach", "volumes.create"):
+        _format(args[1], capabilities, backend)
 
 
 def _limits_of_vm(spec: VMSpec, caps: Capabilities, backend: str) -> None:
@@ -196,11 +204,17 @@ def _limits_of_vm(spec: VMSpec, caps: Capabilities, backend: str) -> None:
         if most is not None and len(items) > most:
             refuse(field, len(items), f"this host allows a VM at most {most}")
     for disk in spec.disks:
-        if disk.creates and disk.format is not None and disk.format not in caps.disk_formats:
-            raise Unsupported(
-                f"{backend} cannot create {disk.format} disks; it can {', '.join(caps.disk_formats) or 'none'}",
-                capability="disk_formats",
-            )
+        _format(disk, caps, backend)
+
+
+def _format(spec: DiskSpec | VolumeSpec, caps: Capabilities, backend: str) -> None:
+    creates = isinstance(spec, VolumeSpec) or spec.creates
+    if creates and spec.format is not None and spec.format not in caps.disk_formats:
+        raise Unsupported(
+            f"{backend} cannot create {spec.format} disks; it can {', '.join(caps.disk_formats) or 'none'}",
+            capability="disk_formats",
+            backend=backend,
+        )
 
 
 def _limits_of_size(wanted: VMSpec | VMChange, caps: Capabilities) -> None:

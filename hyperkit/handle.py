@@ -96,7 +96,7 @@ class Handle(ABC, Generic[R]):
         try:
             return function(*args)
         except HyperkitError as error:
-            error.located(resource=self.label)
+            error.located(backend=self._host.url, resource=self.label)
             raise
 
     def _task(self, what: str, result: Any, finish: Callable[[Any], T]) -> Task[T]:

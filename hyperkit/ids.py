@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
+_MAC = re.compile(r"[0-9a-f]{2}([-:])[0-9a-f]{2}(\1[0-9a-f]{2}){4}|[0-9a-f]{4}(\.[0-9a-f]{4}){2}|[0-9a-f]{12}")
 
 
 def normalize_mac(text: str) -> str | None:
     """``52:54:00:12:34:56`` from ``52-54-00-12-34-56``, ``5254.0012.3456`` or upper case; None if it is no MAC."""
+    if not _MAC.fullmatch(text.lower()):
+        return None
     digits = re.sub(r"[-:.]", "", text).lower()
-    mac = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
-    return mac if _MAC.match(mac) and len(digits) == 12 else None
+    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
 
 def is_unicast(mac: str) -> bool:

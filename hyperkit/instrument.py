@@ -59,12 +59,13 @@ def instrument(driver: Driver) -> Driver:
     def around(operation: str, method: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         logged = log.isEnabledFor(logging.DEBUG)
         started = time.perf_counter() if logged else 0.0
-        outcome = "ok"
+        outcome = "interrupted"
         try:
             if closed:
                 raise InvalidState(f"{operation}: the connection to {driver.url} was closed; connect again")
             guard.check(operation, args, driver.capabilities, driver.url)
             result = method(*args)
+            outcome = "ok"
         except Exception as error:
             outcome = type(error).__name__
             errors.rethrow(error, operation)
@@ -119,7 +120,10 @@ class _TranslatedJob(Job[Any]):
         return attrs.evolve(status, error=self._errors.ours(status.error, self._operation))
 
     def wait(self, seconds: float, clock: Clock) -> None:
-        self._inner.wait(seconds, clock)
+        try:
+            self._inner.wait(seconds, clock)
+        except Exception as error:
+            self._errors.rethrow(error, self._operation)
 
     def cancel(self) -> None:
         try:

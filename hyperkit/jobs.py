@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import attrs
 
 from hyperkit.clock import Clock
-from hyperkit.errors import Cancelled, InvalidState
+from hyperkit.errors import Cancelled, InvalidState, TaskFailed
 
 T = TypeVar("T")
 
@@ -105,8 +106,10 @@ class ThreadJob(Job[T]):
     def _run(self) -> None:
         try:
             self._status = JobStatus(True, FINISHED, self._call())
-        except Exception as error:
-            self._status = JobStatus(True, error=error)
+        except BaseException as error:
+            # SystemExit in a thread ends nothing but the thread, and would leave the caller waiting for ever.
+            ours = error if isinstance(error, Exception) else TaskFailed(f"the call was ended by {error!r}")
+            self._status = JobStatus(True, error=ours)
         finally:
             self._ended.set()
 
@@ -117,7 +120,12 @@ class ThreadJob(Job[T]):
                 cancelled.__cause__ = self._status.error
                 return JobStatus(True, error=cancelled)
             return self._status
-        return JobStatus(False, self._read_progress() if self._read_progress else Progress())
+        progress = Progress()
+        if self._read_progress is not None:
+            # The host may have no answer any more while the call returns: the call says how it went.
+            with suppress(Exception):
+                progress = self._read_progress()
+        return JobStatus(False, progress)
 
     def wait(self, seconds: float, clock: Clock) -> None:
         """Real time, whatever the clock: the thread is real."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hyperkit import checks
-from hyperkit.devices import Device, Devices, require_off_or_hot
+from hyperkit.devices import Device, Devices, require_off_or_hot, require_room
 from hyperkit.records import NicRecord, VMRecord, changed
 from hyperkit.resolve import check_macs_free, resolve_nics
 from hyperkit.specs import NicChange, NicSpec
@@ -102,6 +102,7 @@ class Nics(Devices[Nic, NicRecord]):
         checks.one_of("spec", spec, NicSpec, ["NicSpec(...)"])
         vm = self._vm.refresh()
         require_off_or_hot(vm, "hot_nic", "attach a NIC to")
+        require_room("nics", len(vm.record.nics), vm.host.capabilities.max_nics)
         check_macs_free(vm.host, [spec.mac])
         (resolved,) = resolve_nics(vm.host, [spec])
         record = vm._call(vm.host.driver.nics.attach, vm.id, resolved)

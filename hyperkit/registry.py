@@ -61,7 +61,10 @@ def find(scheme: str) -> Backend:
     if known is not None:
         return _load(known, base)
     for point in entry_points(group=GROUP, name=base):
-        backend: Backend = point.load()
+        try:
+            backend: Backend = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConnectionFailed(f"{base}:// is served by {point.value}, which cannot be loaded: {error}") from error
         return backend
     raise InvalidRequest(
         f"no backend for {scheme}://; there are {', '.join(f'{name}://' for name in schemes())}",

@@ -60,7 +60,9 @@ def check_macs_free(host: Host, macs: Iterable[str | None]) -> None:
     for record in host.driver.vms.list():
         for nic in record.nics:
             if nic.mac in wanted:
-                raise AlreadyExists(f"MAC address {nic.mac} belongs to VM {record.name!r} on {host.url}")
+                raise AlreadyExists(
+                    f"MAC address {nic.mac} belongs to VM {record.name!r} on {host.url}", backend=host.url
+                )
 
 
 def check_unused(host: Host, paths: Iterable[str], *, but: str | None = None) -> None:
@@ -79,4 +81,6 @@ def check_unused(host: Host, paths: Iterable[str], *, but: str | None = None) ->
         held.update({disk.base: "the base of a disk of" for disk in record.disks if disk.base})
         held.update({cdrom.iso: "in the drive of" for cdrom in record.cdroms if cdrom.iso})
         for path in wanted & held.keys():
-            raise Busy(f"{path} is {held[path]} VM {record.name!r} on {host.url}; nothing was deleted")
+            raise Busy(
+                f"{path} is {held[path]} VM {record.name!r} on {host.url}; nothing was deleted", backend=host.url
+            )

@@ -157,7 +157,7 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
         for record in self._records():
             if record.id == id:
                 return self._handle(record)
-        raise NotFound(f"{self._vm.label} on {self._host.url} has no snapshot with id {id!r}")
+        raise NotFound(f"{self._vm.label} on {self._host.url} has no snapshot with id {id!r}", backend=self._host.url)
 
     def current(self) -> Snapshot | None:
         """The snapshot that the VM's present disks descend from; None if it has none."""
@@ -216,6 +216,7 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
                 current=state.value,
                 wanted="snapshot with memory",
                 allowed=("start", "snapshot without memory"),
+                backend=self._host.url,
                 resource=vm.label,
             )
         if not memory and state in _HAS_MEMORY and not caps.snapshot_running_disks:

@@ -222,7 +222,8 @@ class NicSpec:
             checks.label("switch", self.switch)
         if self.mac is not None:
             object.__setattr__(self, "mac", checks.mac("mac", self.mac))
-        if self.model is not None and not re.fullmatch(r"[a-zA-Z0-9._-]{1,32}", self.model):
+        named = isinstance(self.model, str) and re.fullmatch(r"[a-zA-Z0-9._-]{1,32}", self.model)
+        if self.model is not None and not named:
             checks.refuse("model", self.model, "the name of a card, such as 'virtio' or 'e1000e'")
         if self.vlan is not None:
             checks.whole("vlan", self.vlan, least=1, most=4094)
@@ -282,9 +283,9 @@ class VMSpec:
         checks.name("name", self.name)
         checks.whole("cpus", self.cpus, least=1)
         check_memory("memory", self.memory)
-        if self.max_cpus != self.cpus:
+        if self.max_cpus is not self.cpus:
             checks.whole("max_cpus", self.max_cpus, least=self.cpus)
-        if self.max_memory != self.memory:
+        if self.max_memory is not self.memory:
             checks.size("max_memory", self.max_memory, least=self.memory, multiple=KiB)
         if self.cpu_allocation is not DEFAULT_ALLOCATION or self.memory_allocation is not DEFAULT_ALLOCATION:
             check_allocations(self.cpu_allocation, self.memory_allocation, self.max_cpus, self.max_memory)
@@ -306,8 +307,7 @@ class VMSpec:
         check_boot_order(self.boot_order)
         if self.kernel is not None:
             checks.one_of("kernel", self.kernel, KernelBoot, ["KernelBoot(...)"])
-        if self.notes:
-            checks.text("notes", self.notes)
+        checks.text("notes", self.notes)
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -398,7 +398,7 @@ class NicChange:
     link_up: bool | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.switch:
+        if self.switch is not None and self.switch != "":
             checks.label("switch", self.switch)
         if self.mac is not None:
             object.__setattr__(self, "mac", checks.mac("mac", self.mac))

@@ -54,6 +54,7 @@ class Switch(Handle[SwitchRecord]):
             names = ", ".join(repr(vm.name) for vm in users[:5])
             raise Busy(
                 f"{self.label} on {self._host.url} is in use by {names}: disconnect their NICs first",
+                backend=self._host.url,
                 resource=self.label,
             )
         self._call(self._host.driver.switches.delete, self.id)

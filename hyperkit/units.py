@@ -22,7 +22,7 @@ _FACTORS = {
     "k": KiB, "m": MiB, "g": GiB, "t": TiB,
     "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
 }  # fmt: skip
-_SIZE = re.compile(r"\s*(\d+)(?:\.(\d+))?\s*([a-zA-Z]*)\s*\Z")
+_SIZE = re.compile(r"\s*([0-9]{1,30})(?:\.([0-9]{1,30}))?\s*([a-zA-Z]*)\s*\Z")
 
 
 def parse_size(text: str) -> int:
@@ -34,7 +34,7 @@ def parse_size(text: str) -> int:
     Raises:
         InvalidRequest: not a size, or not a whole number of bytes.
     """
-    match = _SIZE.match(text)
+    match = _SIZE.match(text) if isinstance(text, str) else None
     factor = _FACTORS.get(match[3].lower()) if match else None
     if match is None or factor is None:
         raise InvalidRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, Self, Unpack
+from typing import Literal, Self, Unpack
 
 from hyperkit import guard
 from hyperkit.change import allowed_change
@@ -20,9 +20,6 @@ from hyperkit.specs import ChangeFields
 from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason, allowed_in, already_there
 from hyperkit.tasks import Task, wait_until
 from hyperkit.units import format_size
-
-if TYPE_CHECKING:
-    pass
 
 DisksToDelete = Literal["created", "all", "none"] | Iterable[str | Disk]
 

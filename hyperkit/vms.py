@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from hyperkit import checks
 from hyperkit.collection import Collection
@@ -13,9 +13,6 @@ from hyperkit.resolve import check_macs_free, resolve_disks, resolve_nics
 from hyperkit.specs import VMFields, VMSpec
 from hyperkit.tasks import Task, as_job
 from hyperkit.vm import VM
-
-if TYPE_CHECKING:
-    pass
 
 
 class VMCollection(Collection[VM, VMRecord]):

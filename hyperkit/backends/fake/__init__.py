@@ -45,9 +45,8 @@ def open(target: Target) -> Driver:  # noqa: A001  # the name every backend's en
     """
     if not target.host:
         return driver(_world(target), target.url)
-    if target.host not in _shared:
-        _shared[target.host] = _world(target)
-    return driver(_shared[target.host], target.url)
+    # Made in any case, so that wrong options are refused by a world that exists too.
+    return driver(_shared.setdefault(target.host, _world(target)), target.url)
 
 
 def forget(name: str) -> None:

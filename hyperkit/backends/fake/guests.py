@@ -23,7 +23,8 @@ class FakeGuests:
         world = self._world
         with world.lock:
             machine = world.machine(vm_id)
-            booted = world.clock.monotonic() - machine.booted_at >= world.boot_seconds
+            needs = world.boot_seconds if machine.boot_seconds is None else machine.boot_seconds
+            booted = world.clock.monotonic() - machine.booted_at >= needs
             if machine.record.state is not PowerState.RUNNING or not machine.has_guest or not booted:
                 return []
             found = []

@@ -40,7 +40,7 @@ class FakeNics:
             nic = self._nic(machine, nic_id)
             changes: dict[str, Any] = {}
             if change.switch is not None:
-                switch = world.switches[change.switch] if change.switch else None
+                switch = world.switch(change.switch) if change.switch else None
                 changes.update(switch_id=switch.id if switch else None, switch=switch.name if switch else None)
             if change.mac is not None:
                 world.chosen_macs.add(change.mac)

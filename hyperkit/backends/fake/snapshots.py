@@ -62,14 +62,16 @@ class FakeSnapshots:
         def work() -> VMRecord:
             machine = world.machine(vm_id)
             saved = self._saved(machine, snapshot_id)
-            for path, data in saved.data.items():
-                world.volume(path).data = data
-            machine.current = snapshot_id
+            volumes = {path: world.volume(path) for path in saved.data}
             then, now = saved.vm, machine.record
             # The name and the host's own settings are the VM's label, not its state.
             kept = {"name": now.name, "notes": now.notes, "autostart": now.autostart}
             state = then.state if saved.record.memory else PowerState.OFF
-            return world.update(machine, **{**then.__dict__, **kept, "state": state})
+            record = world.update(machine, **{**then.__dict__, **kept, "state": state})
+            for path, volume in volumes.items():
+                volume.data = saved.data[path]
+            machine.current = snapshot_id
+            return record
 
         with world.lock:
             self._saved(world.machine(vm_id), snapshot_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hyperkit.backends.fake.world import World
-from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
+from hyperkit.errors import AlreadyExists, InvalidRequest
 from hyperkit.records import SwitchRecord
 from hyperkit.specs import SwitchKind, SwitchSpec
 
@@ -22,10 +22,7 @@ class FakeSwitches:
 
     def get(self, switch_id: str) -> SwitchRecord:
         with self._world.lock:
-            switch = self._world.switches.get(switch_id)
-            if switch is None:
-                raise NotFound(f"no switch with id {switch_id!r}")
-            return switch
+            return self._world.switch(switch_id)
 
     def create(self, spec: SwitchSpec) -> SwitchRecord:
         world = self._world

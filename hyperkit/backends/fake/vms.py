@@ -49,6 +49,8 @@ class FakeVMs:
         self._check_name(spec.name)
         if spec.iso is not None:
             world.volume(spec.iso, "iso")
+        # Before the disks: a switch may be gone by now, and then no file is to stay behind.
+        nics = tuple(self.make_nic(nic, f"nic{index}") for index, nic in enumerate(spec.nics))
         disks = self._make_disks(spec)
         record = VMRecord(
             id=world.new_id(),
@@ -62,7 +64,7 @@ class FakeVMs:
             cpu_allocation=spec.cpu_allocation,
             memory_allocation=spec.memory_allocation,
             disks=disks,
-            nics=tuple(self.make_nic(spec, f"nic{index}") for index, spec in enumerate(spec.nics)),
+            nics=nics,
             cdroms=(CdromRecord(id="cdrom0", iso=spec.iso),) if spec.cdrom or spec.iso else (),
             guest_os=spec.guest_os,
             firmware=spec.firmware,
@@ -92,7 +94,7 @@ class FakeVMs:
         world = self._world
         if spec.mac is not None:
             world.chosen_macs.add(spec.mac)
-        switch = world.switches[spec.switch] if spec.switch else None
+        switch = world.switch(spec.switch) if spec.switch else None
         return NicRecord(
             id=nic_id,
             mac=spec.mac or world.new_mac(),
@@ -124,7 +126,7 @@ class FakeVMs:
                 return world.update(machine, state=PowerState.RUNNING)
             state = _NEXT_STATE[action]
             if action in (PowerAction.START, PowerAction.SUSPEND):
-                return world.job(f"{action.value}ing", lambda: world.update(machine, state=state))
+                return world.job(f"{action.value}ing", lambda: world.update(world.machine(vm_id), state=state))
             return world.update(machine, state=state)
 
     def _ask_to_shut_down(self, machine: Machine) -> VMRecord:

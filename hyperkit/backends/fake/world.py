@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
@@ -88,6 +89,8 @@ class Machine:
     """How long its guest takes to shut down."""
     goes_off_at: float | None = None
     booted_at: float = 0.0
+    boot_seconds: float | None = None
+    """How long its guest takes to have an address; None is as long as guests take in this world."""
 
     @property
     def has_guest(self) -> bool:
@@ -148,6 +151,24 @@ class World:
 
     def __repr__(self) -> str:
         return f"<fake world {self.host.id}: {len(self.machines)} VMs>"
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Add things, and if one fails let none of them have been; jobs end at once, listeners hear at the end."""
+        with self.lock:
+            before = {
+                name: value.copy() if isinstance(value, (dict, set)) else value for name, value in self.__dict__.items()
+            }
+            jobs, sinks, told = self.jobs, self.sinks, list[Change]()
+            self.jobs, self.sinks = JobMode(), [told.append]
+            try:
+                yield
+            except BaseException:
+                self.__dict__.update(before)
+                raise
+            self.jobs, self.sinks = jobs, sinks
+            for change in told:
+                self._announce(change.before, change.after)
 
     # Identities
 
@@ -254,6 +275,17 @@ class World:
     def _announce(self, before: VMRecord | None, after: VMRecord | None) -> None:
         for sink in tuple(self.sinks):
             sink(Change(before, after))
+
+    def switch(self, switch_id: str) -> SwitchRecord:
+        """The switch with this id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        switch = self.switches.get(switch_id)
+        if switch is None:
+            raise NotFound(f"no switch with id {switch_id!r}")
+        return switch
 
     # Storage
 
