@@ -1,0 +1,107 @@
+"""hyperkit's conformance suite on a toy in a temporary directory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hyperkit
+from hyperkit import Host, HypervisorType, MiB, PowerState
+from hyperkit.testing import Backdoor, Bed, Image, Machine
+from hyperkit.testing.conformance import *  # noqa: F403
+
+
+class ToyBackdoor:
+    """Looks at the files."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._numbers = itertools.count(1)
+
+    def vm_ids(self) -> set[str]:
+        return {path.stem for path in (self._root / "vms").glob("*.json")}
+
+    def power_state(self, vm_id: str) -> PowerState | None:
+        path = self._root / "vms" / f"{vm_id}.json"
+        return PowerState(json.loads(path.read_text())["state"]) if path.exists() else None
+
+    def switch_names(self) -> set[str]:
+        return {json.loads(path.read_text())["name"] for path in (self._root / "switches").glob("*.json")}
+
+    def files(self) -> set[str]:
+        return {str(path) for path in (self._root / "images").iterdir()}
+
+    def capacity(self, datastore: str) -> int:
+        return shutil.disk_usage(self._root / datastore).total
+
+    def disk_size(self, path: str) -> int:
+        return os.stat(path).st_size
+
+    def make_disk(self, size: int) -> str:
+        path = self._root / "images" / f"foreign-{next(self._numbers)}.raw"
+        with path.open("xb") as image:
+            image.truncate(size)
+        return str(path)
+
+    def remove(self, path: str) -> None:
+        Path(path).unlink()
+
+    def write(self, path: str, offset: int, data: bytes) -> None:
+        with open(path, "r+b") as image:
+            image.seek(offset)
+            image.write(data)
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        with open(path, "rb") as image:
+            image.seek(offset)
+            return image.read(length)
+
+
+class ToyBed(Bed):
+    """A directory of its own."""
+
+    name = "toy"
+    content = True
+    deaf = {}  # no guest ever hears anything
+    machine = Machine(
+        product="Toy",
+        version="1",
+        hypervisor_type=HypervisorType.HOSTED,
+        cpus=os.cpu_count() or 1,
+        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._directory = tempfile.TemporaryDirectory()
+        root = Path(self._directory.name)
+        self._url = f"toy://{root}"
+        self._backdoor = ToyBackdoor(root)
+        self.directory = str(root / "images")
+        self.missing_path = str(root / "images" / "no-such-file.raw")
+        self.connect().close()
+        self.base_image = Image(self._backdoor.make_disk(16 * MiB), 16 * MiB)
+
+    @property
+    def backdoor(self) -> Backdoor:
+        return self._backdoor
+
+    def connect(self) -> Host:
+        return hyperkit.connect(self._url)
+
+    def close(self) -> None:
+        super().close()
+        self._directory.cleanup()
+
+
+@pytest.fixture(scope="module")
+def bed() -> Iterator[ToyBed]:
+    with ToyBed() as bed:
+        yield bed
