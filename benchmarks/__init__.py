@@ -1,0 +1,1 @@
+"""What hyperkit costs, next to the same work done without it: ``python -m benchmarks``."""
