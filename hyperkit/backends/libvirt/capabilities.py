@@ -1,0 +1,188 @@
+"""What this libvirt can do, and what a new domain is on it: asked once, when the connection is new.
+
+Four to six round trips: the host's capabilities, those of a domain (QEMU only), the version, and the
+limits of drivers that have no domain capabilities.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import attrs
+import libvirt
+
+from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.images import FORMATS
+from hyperkit.backends.libvirt.xml_read import parse
+from hyperkit.backends.libvirt.xml_write import Platform
+from hyperkit.capabilities import Capabilities
+from hyperkit.units import MiB
+
+_MACHINES = {"x86_64": "q35", "i686": "q35"}
+_CGROUPS = Path("/sys/fs/cgroup")
+_SHARES_V1, _SHARES_V2 = 1024, 100
+
+_COMMON = Capabilities(
+    pause=True,
+    suspend=True,
+    shutdown=True,
+    reboot=True,
+    autostart=True,
+    unique_vm_names=True,
+    unique_switch_names=True,
+    unique_snapshot_names=True,
+    boot_order=True,
+    kernel_boot=True,
+    cdrom=True,
+    guest_os=True,
+    notes=True,
+    cpu_topology=True,
+    cpu_ceiling=True,
+    memory_ceiling=True,
+    linked_disks=True,
+    copied_disks=True,
+    switch_external=True,
+    switch_internal=True,
+    switch_private=True,
+    switch_subnet=True,
+    snapshots=True,
+    snapshot_memory=True,
+    volumes=True,
+    disk_formats=tuple(form.value for form in FORMATS),
+)
+
+_WHY_QEMU = {
+    "cpu_reservation": "QEMU has none; control groups know weights and limits only",
+    "memory_reservation": "libvirt has none for QEMU",
+    "memory_shares": "libvirt has none for QEMU",
+    "nic_vlan": "Linux bridges carry no tags for a guest; libvirt does so with Open vSwitch only",
+    "snapshot_running_disks": "QEMU's internal snapshots of a running VM always keep its memory",
+}
+
+
+def probe(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilities]:
+    """The platform and the capabilities; ``host`` is the answer to virConnectGetCapabilities."""
+    kind = connection.kind
+    if kind == "QEMU":
+        return _qemu(connection, host)
+    guest = next((guest for guest in host.iterfind("guest") if guest.findtext("os_type") == "hvm"), None)
+    domain_type, arch = _first_domain(guest)
+    platform = Platform(kind, domain_type, arch)
+    if kind == "TEST":
+        most = connection.conn.getMaxVcpus(domain_type)
+        why = dict.fromkeys(("disk_resize", "cpu_shares", "cpu_limit"), "libvirt's test driver has no such call")
+        # Devices of a VM that is off are changed by defining it anew, which this driver can.
+        return platform, attrs.evolve(
+            _COMMON, reset=True, bios=True, uefi=True, attach=True, nic_link=True, max_cpus=most, why=why
+        )
+    return platform, _other(kind, guest is not None)
+
+
+def _other(kind: str, machines: bool) -> Capabilities:
+    """Drivers that nobody tried with hyperkit: what libvirt gives all of them, and the host decides the rest."""
+    why = {}
+    if not machines:
+        why["bios"] = f"{kind} runs containers, which have no firmware; hyperkit controls those that there are"
+    return Capabilities(
+        pause=True,
+        shutdown=True,
+        reboot=True,
+        autostart=True,
+        unique_vm_names=True,
+        unique_switch_names=True,
+        guest_os=True,
+        notes=True,
+        bios=machines,
+        cdrom=machines,
+        boot_order=machines,
+        why=why,
+    )
+
+
+def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilities]:
+    conn = connection.conn
+    arch = host.findtext("host/cpu/arch", "x86_64")
+    guests = [g for g in host.iterfind("guest") if g.findtext("os_type") == "hvm"]
+    guest = next((g for g in guests if g.find(f"arch[@name='{arch}']") is not None), guests[0] if guests else None)
+    domain_type, arch = _first_domain(guest)
+    machine = _MACHINES.get(arch)
+    domain = parse(conn.getDomainCapabilities(None, arch, machine, domain_type, 0))
+    buses = frozenset(_values(domain, "devices/disk", "bus"))
+    why = dict(_WHY_QEMU)
+    privileged = not connection.session
+    shares = _shares(connection, why) if privileged else None
+    uefi = "efi" in _values(domain, "os", "firmware")
+    secure = "yes" in _values(domain, "os/loader", "secure")
+    tpm = "emulator" in _values(domain, "devices/tpm", "backendModel")
+    if not uefi:
+        why["uefi"] = "libvirt found no UEFI firmware on the host (Debian: apt install ovmf)"
+    if not tpm:
+        why["tpm"] = "libvirt found no swtpm on the host"
+    groups = privileged and (shares is not None or not connection.local)
+    if not groups:
+        why.update(dict.fromkeys(("cpu_limit", "memory_limit", "cpu_shares"), "the daemon has no control groups"))
+    platform = Platform(
+        connection.kind, domain_type, arch, machine, buses, shares or _SHARES_V1, privileged=privileged
+    )
+    vcpu = domain.find("vcpu")
+    return platform, attrs.evolve(
+        _COMMON,
+        reset=True,
+        bios=platform.x86,
+        uefi=uefi,
+        secure_boot=uefi and secure,
+        tpm=tpm,
+        cpu_shares=shares is not None,
+        cpu_limit=groups,
+        memory_limit=groups,
+        attach=True,
+        hot_disk=True,
+        hot_disk_resize=True,
+        hot_nic=True,
+        hot_cdrom=True,
+        disk_resize=True,
+        nic_link=True,
+        snapshot_quiesced=False,
+        transfer=True,
+        guest_addresses=True,
+        max_cpus=int(vcpu.get("max", "0")) or None if vcpu is not None else None,
+        # QEMU rounds memory up to MiB when it starts, which would not be what was asked for.
+        memory_unit=MiB,
+        why=why,
+    )
+
+
+def _first_domain(guest: ET.Element | None) -> tuple[str, str]:
+    """The kind of domain and the architecture: KVM where the host offers it."""
+    arch = guest.find("arch") if guest is not None else None
+    if arch is None:
+        return "", ""
+    kinds = [domain.get("type", "") for domain in arch.iterfind("domain")]
+    return ("kvm" if "kvm" in kinds else kinds[0] if kinds else ""), arch.get("name", "")
+
+
+def _values(domain: ET.Element, path: str, name: str) -> list[str]:
+    return [value.text or "" for value in domain.iterfind(f"{path}/enum[@name='{name}']/value")]
+
+
+def _shares(connection: Connection, why: dict[str, str]) -> int | None:
+    """The number of a VM of normal weight: 1024 with control groups v1, 100 with v2, None with none.
+
+    libvirt passes the number through, and tells the host's version nowhere. On this machine the mounts do; of a
+    remote one a running VM does, whose weight nobody changed. A wrong guess would weigh VMs wrongly, silently.
+    """
+    if connection.local:
+        if (_CGROUPS / "cgroup.controllers").exists():
+            return _SHARES_V2
+        return _SHARES_V1 if (_CGROUPS / "cpu").exists() else None
+    for domain in connection.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING):
+        with suppress(libvirt.libvirtError):
+            if "<shares>" not in domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE):
+                parameters: dict[str, Any] = domain.schedulerParameters()
+                if parameters.get("cpu_shares") in (_SHARES_V1, _SHARES_V2):
+                    return int(parameters["cpu_shares"])
+    why["cpu_shares"] = "whether the host has control groups v1 or v2 is seen on a running VM only, and none runs"
+    return None

@@ -1,0 +1,131 @@
+"""Disks and CD-ROM drives of a VM."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from hyperkit.backends.libvirt import xml_read, xml_write
+from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.devices import CONFIG, LIVE, Editing
+from hyperkit.backends.libvirt.images import Image, Images
+from hyperkit.backends.libvirt.metadata import Extra, KnownDisk, replace
+from hyperkit.backends.libvirt.reader import Reader
+from hyperkit.backends.libvirt.xml_edit import text_of
+from hyperkit.backends.libvirt.xml_write import Platform
+from hyperkit.checks import refuse
+from hyperkit.errors import AlreadyExists, HyperkitError, NotFound
+from hyperkit.records import DiskRecord
+from hyperkit.specs import DiskSpec
+
+
+class Disks:
+    """`DiskPort`. A disk's id is its target: ``vda``."""
+
+    def __init__(self, connection: Connection, platform: Platform, images: Images, reader: Reader) -> None:
+        self._connection = connection
+        self._platform = platform
+        self._images = images
+        self._reader = reader
+
+    def attach(self, vm_id: str, spec: DiskSpec) -> DiskRecord:
+        editing = Editing(self._connection, vm_id)
+        now = self._reader.present(editing.tree)
+        image = self._images.make(now.name, len(now.disks), spec)
+        try:
+            if any(disk.path == image.path for disk in now.disks):
+                raise AlreadyExists(f"VM {now.name!r} has the disk {image.path} already")
+            target = self._attach(editing, spec, image, windows=now.guest_os.startswith("win"))
+        except BaseException:
+            if image.created:
+                with suppress(libvirt.libvirtError, HyperkitError):
+                    self._images.remove(image.path)
+            raise
+        return self._record(vm_id, target)
+
+    def _attach(self, editing: Editing, spec: DiskSpec, image: Image, *, windows: bool) -> str:
+        taken = {xml_read.target_of(disk) for disk in editing.devices.iterfind("disk")}
+        if editing.active:
+            taken |= {xml_read.target_of(disk) for disk in editing.live().iterfind("disk")}
+        element = xml_write.disk_element(spec, image, taken, self._platform, windows=windows)
+        before = editing.extra
+        extra = _with_all(before, editing.devices).with_disk(image.path, KnownDisk(image.created, image.base))
+        if not editing.active:
+            on_scsi = self._platform.qemu and element.find("target[@bus='scsi']") is not None
+            if on_scsi and editing.devices.find("controller[@type='scsi']") is None:
+                editing.devices.append(xml_write.scsi_controller())
+            editing.devices.append(element)
+            replace(editing.tree, extra)
+            editing.save()
+        else:
+            editing.remember(extra)
+            try:
+                editing.plug(element)
+            except BaseException:
+                with suppress(libvirt.libvirtError):
+                    editing.remember(before)
+                raise
+        return xml_read.target_of(element)
+
+    def detach(self, vm_id: str, disk_id: str) -> None:
+        editing = Editing(self._connection, vm_id)
+        disk = _found(editing.devices, disk_id, "disk")
+        extra = editing.extra.without_disk(xml_read.source_of(disk) or "")
+        if editing.active:
+            editing.unplug(disk, lambda devices: _find(devices, disk_id), f"disk {disk_id}")
+            if extra != editing.extra:
+                editing.remember(extra)
+        else:
+            editing.devices.remove(disk)
+            replace(editing.tree, extra)
+            editing.save()
+
+    def resize(self, vm_id: str, disk_id: str, size: int) -> DiskRecord:
+        domain = self._connection.domain(vm_id)
+        disk = self._record(vm_id, disk_id)
+        if disk.size is not None and size < disk.size:
+            refuse("size", size, f"a disk is never made smaller, and {disk_id} has {disk.size} bytes")
+        if domain.isActive():
+            domain.blockResize(disk_id, size, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+        else:
+            self._images.resize(disk.path, size)
+        return self._record(vm_id, disk_id)
+
+    def set_iso(self, vm_id: str, cdrom_id: str, iso: str | None) -> None:
+        editing = Editing(self._connection, vm_id)
+        drive = _found(editing.devices, cdrom_id, "cdrom")
+        path = self._images.inspect(iso, "iso").path if iso is not None else None
+        xml_write.set_source(drive, path)
+        if editing.active:
+            editing.domain.updateDeviceFlags(text_of(drive), LIVE | CONFIG)
+        else:
+            editing.save()
+
+    def _record(self, vm_id: str, disk_id: str) -> DiskRecord:
+        record = self._reader.get(vm_id)
+        for disk in record.disks:
+            if disk.id == disk_id:
+                return disk
+        raise NotFound(f"VM {record.name!r} has no disk {disk_id!r}")
+
+
+def _with_all(extra: Extra, devices: ET.Element) -> Extra:
+    """The disks that are there, written down in their order before another one comes after them."""
+    for disk in devices.iterfind("disk"):
+        path = xml_read.source_of(disk)
+        if path and disk.get("device", "disk") == "disk" and path not in extra.disks:
+            extra = extra.with_disk(path, KnownDisk())
+    return extra
+
+
+def _find(devices: ET.Element, target: str) -> ET.Element | None:
+    return next((disk for disk in devices.iterfind("disk") if xml_read.target_of(disk) == target), None)
+
+
+def _found(devices: ET.Element, target: str, kind: str) -> ET.Element:
+    disk = _find(devices, target)
+    if disk is None or (disk.get("device", "disk") == "cdrom") != (kind == "cdrom"):
+        raise NotFound(f"the VM has no {'CD-ROM drive' if kind == 'cdrom' else 'disk'} {target!r}")
+    return disk

@@ -1,0 +1,223 @@
+"""libvirt's errors as ours: one table by code, and the few codes that mean several things.
+
+A libvirtError carries a code (what), a domain (which part of libvirt said so) and a text that names the
+object; the text is kept. Source of the numbers: libvirt's ``include/libvirt/virterror.h``.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import libvirt
+
+from hyperkit.errors import (
+    AlreadyExists,
+    AuthenticationFailed,
+    BackendError,
+    Busy,
+    Cancelled,
+    ConnectionFailed,
+    ConnectionLost,
+    HyperkitError,
+    InvalidRequest,
+    InvalidState,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    TaskFailed,
+    Timeout,
+    Unsupported,
+)
+
+ERRORS: Mapping[str, type[HyperkitError]] = MappingProxyType(
+    {
+        "NO_MEMORY": ResourceExhausted,
+        "NO_SUPPORT": Unsupported,
+        "UNKNOWN_HOST": ConnectionFailed,
+        "NO_CONNECT": ConnectionFailed,
+        "INVALID_CONN": ConnectionLost,
+        "INVALID_DOMAIN": NotFound,
+        "INVALID_ARG": InvalidRequest,
+        "OS_TYPE": Unsupported,
+        "NO_KERNEL": InvalidRequest,
+        "NO_ROOT": InvalidRequest,
+        "NO_SOURCE": InvalidRequest,
+        "NO_TARGET": InvalidRequest,
+        "NO_NAME": InvalidRequest,
+        "NO_OS": InvalidRequest,
+        "NO_DEVICE": InvalidRequest,
+        "DRIVER_FULL": ResourceExhausted,
+        "XML_ERROR": InvalidRequest,
+        "DOM_EXIST": AlreadyExists,
+        "OPERATION_DENIED": PermissionDenied,
+        "OPEN_FAILED": NotFound,
+        "XML_DETAIL": InvalidRequest,
+        "INVALID_NETWORK": NotFound,
+        "NETWORK_EXIST": AlreadyExists,
+        "RPC": ConnectionLost,
+        "GNUTLS_ERROR": ConnectionLost,
+        "NO_DOMAIN": NotFound,
+        "NO_NETWORK": NotFound,
+        "INVALID_MAC": InvalidRequest,
+        "AUTH_FAILED": AuthenticationFailed,
+        "INVALID_STORAGE_POOL": NotFound,
+        "INVALID_STORAGE_VOL": NotFound,
+        "NO_STORAGE_POOL": NotFound,
+        "NO_STORAGE_VOL": NotFound,
+        "INVALID_NODE_DEVICE": NotFound,
+        "NO_NODE_DEVICE": NotFound,
+        "NO_SECURITY_MODEL": Unsupported,
+        "OPERATION_INVALID": InvalidState,
+        "NO_INTERFACE": NotFound,
+        "INVALID_INTERFACE": NotFound,
+        "MULTIPLE_INTERFACES": InvalidRequest,
+        "INVALID_NWFILTER": NotFound,
+        "NO_NWFILTER": NotFound,
+        "INVALID_SECRET": NotFound,
+        "NO_SECRET": NotFound,
+        "CONFIG_UNSUPPORTED": Unsupported,
+        "OPERATION_TIMEOUT": Busy,
+        "MIGRATE_PERSIST_FAILED": TaskFailed,
+        "HOOK_SCRIPT_FAILED": TaskFailed,
+        "INVALID_DOMAIN_SNAPSHOT": NotFound,
+        "NO_DOMAIN_SNAPSHOT": NotFound,
+        "ARGUMENT_UNSUPPORTED": Unsupported,
+        "STORAGE_POOL_BUILT": AlreadyExists,
+        "SNAPSHOT_REVERT_RISKY": InvalidState,
+        "OPERATION_ABORTED": Cancelled,
+        "AUTH_CANCELLED": AuthenticationFailed,
+        "NO_DOMAIN_METADATA": NotFound,
+        "MIGRATE_UNSAFE": InvalidRequest,
+        "OVERFLOW": InvalidRequest,
+        "BLOCK_COPY_ACTIVE": Busy,
+        "OPERATION_UNSUPPORTED": Unsupported,
+        "SSH": ConnectionFailed,
+        "AGENT_UNRESPONSIVE": Timeout,
+        "RESOURCE_BUSY": Busy,
+        "ACCESS_DENIED": PermissionDenied,
+        "STORAGE_VOL_EXIST": AlreadyExists,
+        "CPU_INCOMPATIBLE": Unsupported,
+        "XML_INVALID_SCHEMA": InvalidRequest,
+        "AUTH_UNAVAILABLE": AuthenticationFailed,
+        "NO_SERVER": NotFound,
+        "NO_CLIENT": NotFound,
+        "AGENT_UNSYNCED": Busy,
+        "LIBSSH": ConnectionFailed,
+        "DEVICE_MISSING": NotFound,
+        "INVALID_NWFILTER_BINDING": NotFound,
+        "NO_NWFILTER_BINDING": NotFound,
+        "INVALID_DOMAIN_CHECKPOINT": NotFound,
+        "NO_DOMAIN_CHECKPOINT": NotFound,
+        "NO_DOMAIN_BACKUP": NotFound,
+        "INVALID_NETWORK_PORT": NotFound,
+        "NETWORK_PORT_EXIST": AlreadyExists,
+        "NO_NETWORK_PORT": NotFound,
+        "CHECKPOINT_INCONSISTENT": InvalidState,
+        "MULTIPLE_DOMAINS": InvalidRequest,
+    }
+)
+"""By the name of the code without ``VIR_ERR_``."""
+
+UNMAPPED: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("OK", "NONE", "WARNING", "ERROR"), "a level, not an error"),
+        "INTERNAL_ERROR": "says nothing; some texts do, see _BY_TEXT",
+        "OPERATION_FAILED": "says nothing; some texts do, see _BY_TEXT",
+        "SYSTEM_ERROR": "an errno, see _BY_ERRNO",
+        **dict.fromkeys(("GET_FAILED", "POST_FAILED", "HTTP_ERROR"), "an answer of another daemon; the text has it"),
+        **dict.fromkeys(
+            ("SEXPR_SERIAL", "NO_XEN", "XEN_CALL", "NO_XENSTORE"), "of Xen's old daemon, gone since libvirt 4.3"
+        ),
+        **dict.fromkeys(("CALL_FAILED", "BUILD_FIREWALL", "DBUS_SERVICE"), "a fault of the host's own set-up"),
+        **dict.fromkeys(("READ_FAILED", "WRITE_FAILED", "PARSE_FAILED", "CONF_SYNTAX"), "a file of libvirt's own"),
+        "INVALID_STREAM": "a mistake of ours with a stream",
+        "STORAGE_PROBE_FAILED": "a volume the host cannot read; the text has it",
+        "MIGRATE_FINISH_OK": "a detail between two libvirtds, never seen by a client",
+        "NO_HOSTNAME": "a fault of the host's own set-up",
+    }
+)
+"""Codes that become `BackendError`, each with the reason why no word of ours fits."""
+
+# Domain of libvirt's client side: 38/7 "End of file while reading data", 1/7 "client socket is closed".
+_TRANSPORT = libvirt.VIR_FROM_RPC
+
+_BY_ERRNO: Mapping[int, type[HyperkitError]] = MappingProxyType(
+    {
+        errno.ENOENT: NotFound,
+        errno.ENOTDIR: NotFound,
+        errno.EEXIST: AlreadyExists,
+        errno.EACCES: PermissionDenied,
+        errno.EPERM: PermissionDenied,
+        errno.EBUSY: Busy,
+        errno.ETIMEDOUT: Timeout,
+        **dict.fromkeys((errno.ENOSPC, errno.ENOMEM, errno.EDQUOT, errno.EMFILE, errno.EAGAIN), ResourceExhausted),
+        **dict.fromkeys((errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN), ConnectionLost),
+        **dict.fromkeys((errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH), ConnectionFailed),
+    }
+)
+
+# Texts are not part of libvirt's promises, and daemons are not translated unless told to: a text that no
+# longer matches leaves a BackendError with libvirt's own words.
+_BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
+    ("already exists", AlreadyExists),
+    ("already in use", AlreadyExists),
+    ("No space left on device", ResourceExhausted),
+    ("Cannot allocate memory", ResourceExhausted),
+    ("cannot set up guest memory", ResourceExhausted),
+    ("Failed to get \"write\" lock", Busy),
+    ("Failed to get shared \"write\" lock", Busy),
+    ("client socket is closed", ConnectionLost),
+    ("Unable to write to socket", ConnectionLost),
+    ("received hangup event on socket", ConnectionLost),
+    ("connection closed due to keepalive timeout", ConnectionLost),
+    ("domain is not running", InvalidState),
+    ("No such file or directory", NotFound),
+)
+
+_NAMED = tuple(name for name in (*ERRORS, *UNMAPPED) if name not in ("OK", "NONE", "WARNING", "ERROR"))
+# A code that this libvirt-python does not know cannot come up in it.
+_NAMES = {
+    code: name for name in _NAMED if (code := getattr(libvirt, f"VIR_ERR_{name}", None)) is not None
+}
+
+
+def is_lost(error: Exception) -> bool:
+    """Whether the session broke, so that a new one may succeed."""
+    return isinstance(error, libvirt.libvirtError) and _kind(error) is ConnectionLost
+
+
+def translate(error: Exception) -> HyperkitError | None:
+    """A libvirtError as ours; None if it is not libvirt's."""
+    if not isinstance(error, libvirt.libvirtError):
+        return None
+    kind = _kind(error)
+    code, domain = error.get_error_code(), error.get_error_domain()
+    text = str(error).strip() or f"libvirt said no more than error {code} in domain {domain}"
+    # A BackendError is all there is to search the web for, so that it has the numbers too.
+    return kind(f"{text} (libvirt error {code}/{domain})" if kind is BackendError else text)
+
+
+def _kind(error: Exception) -> type[HyperkitError]:
+    assert isinstance(error, libvirt.libvirtError)  # noqa: S101  callers have looked
+    code, text = error.get_error_code(), str(error)
+    name = _NAMES.get(code, "")
+    if name == "SYSTEM_ERROR":
+        return _system_error(error, text)
+    if name in ("INTERNAL_ERROR", "OPERATION_FAILED"):
+        return next((kind for words, kind in _BY_TEXT if words in text), BackendError)
+    if name == "OPERATION_TIMEOUT" and "state change lock" not in text:
+        return Timeout
+    if name == "INVALID_ARG" and "already" in text and "in use" in text:
+        return AlreadyExists
+    # virDomainRename: "domain with name 'x' already exists".
+    if name in ("OPERATION_INVALID", "CONFIG_UNSUPPORTED") and "already exists" in text:
+        return AlreadyExists
+    return ERRORS.get(name, BackendError)
+
+
+def _system_error(error: Exception, text: str) -> type[HyperkitError]:
+    if error.get_error_domain() == _TRANSPORT:  # type: ignore[attr-defined]
+        return ConnectionFailed if "connect" in text.lower() else ConnectionLost
+    return _BY_ERRNO.get(error.get_int1() or 0, BackendError)  # type: ignore[attr-defined]

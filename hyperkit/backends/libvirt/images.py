@@ -1,0 +1,396 @@
+"""Disk images as files of the host, made and looked at through libvirt's storage API alone.
+
+Nothing here touches a local file, so all of it works on a remote host too. A path that lies in no pool is
+seen through a pool of its directory that exists for the length of a look.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import posixpath
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import attrs
+import libvirt
+
+from hyperkit.backends.libvirt.datastores import LOOK, find_pool
+from hyperkit.backends.libvirt.xml_read import parse
+from hyperkit.checks import refuse
+from hyperkit.errors import AlreadyExists, Busy, NotFound, ResourceExhausted, Unsupported
+from hyperkit.specs import DiskFormat, DiskSpec
+from hyperkit.units import format_size
+
+if TYPE_CHECKING:
+    from hyperkit.backends.libvirt.connection import Connection
+
+FORMATS = (DiskFormat.QCOW2, DiskFormat.RAW)
+"""What new images can be, the default first. libvirt makes VMDKs that cannot grow, and VHDs of another size."""
+
+_DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
+"""Kinds of pool that are a directory of files."""
+
+# By the name of the file, and by what libvirt saw in its first bytes. It has no word for VHDX.
+_BY_NAME = {
+    ".qcow2": DiskFormat.QCOW2,
+    ".raw": DiskFormat.RAW,
+    ".iso": DiskFormat.RAW,
+    ".vmdk": DiskFormat.VMDK,
+    ".vhd": DiskFormat.VHD,
+    ".vhdx": DiskFormat.VHDX,
+}
+_BY_CONTENT = {
+    "raw": DiskFormat.RAW,
+    "iso": DiskFormat.RAW,
+    "qcow2": DiskFormat.QCOW2,
+    "vmdk": DiskFormat.VMDK,
+    "vpc": DiskFormat.VHD,
+}
+_NAMES = {DiskFormat.VHD: "vpc"}
+_LOOKS_AT_ONCE = 64
+
+
+@attrs.frozen
+class Image:
+    """A disk image.
+
+    Attributes:
+        path: absolute, without dots.
+        size: bytes a guest sees.
+        format: None where libvirt has a format that hyperkit has no word for.
+        base: the image it shares blocks with.
+        created: whether `Images.make` made it now.
+    """
+
+    path: str
+    size: int
+    format: DiskFormat | None
+    base: str | None = None
+    created: bool = False
+
+
+@attrs.frozen
+class _Found:
+    """A volume that is there, with its description as it was just read."""
+
+    volume: Any
+    path: str
+    tree: ET.Element
+
+    @property
+    def size(self) -> int:
+        return int(self.tree.findtext("capacity", "0"))
+
+    @property
+    def base(self) -> str | None:
+        return self.tree.findtext("backingStore/path") or None
+
+    def format(self, field: str) -> DiskFormat | None:
+        """The format, if name and content do not contradict each other.
+
+        What a guest writes to a raw disk decides what its first bytes look like. Taken for a qcow2, such a
+        disk names any file of the host as its base and lets the next guest read it.
+        """
+        element = self.tree.find("target/format")
+        seen = "raw" if element is None else element.get("type", "raw")
+        content = _BY_CONTENT.get(seen)
+        named = _BY_NAME.get(posixpath.splitext(self.path)[1].lower())
+        if named is None:
+            if self.base is not None:
+                refuse(field, self.path, f"its name does not say that it is a {seen} file, yet it names {self.base} "
+                       f"as its base, which a guest could have written; rename it if it is to be trusted")  # fmt: skip
+            return content
+        # Descriptors of VMDK, fixed VHD and VHDX have nothing at their beginning that libvirt knows.
+        if content is not named and (content is not DiskFormat.RAW or named is DiskFormat.QCOW2):
+            refuse(field, self.path, f"its name says {named}, its content {seen}; rename it if it is to be trusted")
+        return named
+
+
+class Images:
+    """Makes, looks at, grows and deletes disk images."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def _conn(self) -> Any:
+        return self._connection.conn
+
+    def make(self, vm_name: str, index: int, spec: DiskSpec) -> Image:
+        """The image a spec asks for: new, or an existing one as it is.
+
+        Raises:
+            NotFound: a path, base or datastore that leads nowhere.
+            InvalidRequest: a directory, or a size below the base's.
+            AlreadyExists: the name asked for is taken.
+            ResourceExhausted: the datastore has no room.
+        """
+        if spec.path is not None:
+            return self.inspect(spec.path, "path", spec.format)
+        pool = self.pool(spec.datastore)
+        form = creatable(spec.format)
+        names = [f"{spec.name}.{form}"] if spec.name else _free_names(f"{vm_name}-{index}", form)
+        if spec.base is None:
+            assert spec.size is not None  # noqa: S101  a spec without path and base has one
+            return self.create(pool, names, spec.size, form, thin=spec.thin)
+        if spec.linked and not spec.thin:
+            refuse("thin", False, "a linked disk shares blocks with its base and cannot take all its space at once")
+        with self._found(spec.base, "base") as base:
+            size = base.size if spec.size is None else spec.size
+            if size < base.size:
+                refuse("size", size, f"at least the {base.size} bytes of the base image {base.path}")
+            if spec.linked:
+                return self.create(pool, names, size, form, linked=base)
+            return self.create(pool, names, size, form, thin=spec.thin, copied=base)
+
+    def inspect(self, path: str, what: str, format: DiskFormat | None = None) -> Image:
+        """An existing image. ``what`` is the field the path came in, ``format`` what its owner says it is.
+
+        Raises:
+            NotFound: there is no such file.
+            InvalidRequest: a directory, or a format that cannot be trusted.
+        """
+        with self._found(path, what) as found:
+            return Image(found.path, found.size, format or found.format(what), found.base)
+
+    def remove(self, path: str) -> None:
+        """Delete the file.
+
+        Raises:
+            NotFound: there is none.
+        """
+        with self._found(path, "path") as found:
+            found.volume.delete(0)
+
+    def resize(self, path: str, size: int) -> Image:
+        """Grow an image that no VM runs on to ``size`` bytes.
+
+        Raises:
+            InvalidRequest: it is larger already.
+        """
+        with self._found(path, "path") as found:
+            if size < found.size:
+                refuse("size", size, f"a disk is never made smaller, and {found.path} has {found.size} bytes")
+            if size > found.size:
+                with _room():
+                    found.volume.resize(size, 0)
+            return Image(found.path, size, found.format("path"), found.base)
+
+    def pool(self, datastore_id: str | None) -> Any:
+        """The pool of a datastore; without an id, the one named "default", else the first that can hold files.
+
+        Raises:
+            NotFound: there is none.
+        """
+        if datastore_id is not None:
+            return find_pool(self._conn, datastore_id)
+        active = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+        pools = {pool.name(): pool for pool in self._conn.listAllStoragePools(active)}
+        if "default" in pools:
+            return pools["default"]
+        for name, pool in sorted(pools.items()):
+            if not name.startswith(LOOK) and _kind(pool) in _DIRECTORIES:
+                return pool
+        raise NotFound(
+            "no storage pool is active in which disk images could be made; define and start one, "
+            "such as `virsh pool-create-as default dir --target /var/lib/libvirt/images`"
+        )
+
+    def create(
+        self,
+        pool: Any,
+        names: Iterable[str],
+        size: int,
+        format: DiskFormat,
+        *,
+        thin: bool = True,
+        linked: _Found | None = None,
+        copied: _Found | None = None,
+    ) -> Image:
+        """A new file in a pool, under the first of ``names`` that is free.
+
+        Raises:
+            AlreadyExists: none is.
+            ResourceExhausted: no room.
+        """
+        kind = _kind(pool)
+        if kind not in _DIRECTORIES:
+            refuse("datastore", pool.name(), f"a pool of type {kind} holds no files; choose one that is a directory")
+        base = linked or copied
+        base_format = base.format("base") if base else None
+        if base and not base_format:
+            refuse("base", base.path, "an image in a format that hyperkit knows")
+        if not thin:
+            _check_room(pool, size)
+        for name in names:
+            if len(name.encode()) > 255:
+                refuse("name", name, "a file name of at most 255 bytes")
+            tree = _volume_tree(name, size, format, thin=thin)
+            if linked and base_format:
+                store = ET.SubElement(tree, "backingStore")
+                ET.SubElement(store, "path").text = linked.path
+                ET.SubElement(store, "format", type=_NAMES.get(base_format, base_format))
+            volume = _create(pool, tree, thin=thin, format=format, source=copied)
+            if volume is not None:
+                # A copy comes out with its source's size, whatever was asked.
+                if copied is not None and size > copied.size:
+                    _grow_or_remove(volume, size)
+                return Image(volume.path(), size, format, linked.path if linked else None, created=True)
+        raise AlreadyExists(f"datastore {pool.name()!r} has a file called {name!r} already")
+
+    @contextmanager
+    def _found(self, path: str, field: str) -> Iterator[_Found]:
+        """The volume at a path, for as long as it is needed."""
+        if not path.startswith("/") or ".." in path.split("/"):
+            refuse(field, path, "an absolute path on the host, without '..'")
+        asked, path = path, re.sub("^//", "/", posixpath.normpath(path))
+        try:
+            volume = self._conn.storageVolLookupByPath(path)
+            # A pool's list may be older than the end of the file; the description is always new.
+            found: _Found | None = _Found(volume, path, parse(volume.XMLDesc(0)))
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+                raise
+            found = None
+        if found is not None:
+            yield _file(found, field, asked)
+        else:
+            with self._looked_up(path, field) as found:
+                yield _file(found, field, asked)
+
+    @contextmanager
+    def _looked_up(self, path: str, field: str) -> Iterator[_Found]:
+        """A volume in no pool, or in one that does not know of it yet.
+
+        Refreshing pools instead would fail whenever one of them has a volume in the making.
+        """
+        parent, name = posixpath.split(path)
+        if path == "/":
+            refuse(field, path, "a file; this is a directory")
+        if path.startswith(("/dev/", "/proc/", "/sys/")):
+            # A look opens every file beside this one, and opening /dev/watchdog may restart the host.
+            raise NotFound(f"{path} is in no storage pool; define one that has it (of type logical, disk or iscsi)")
+        pool = self._look(path, parent)
+        try:
+            try:
+                volume = pool.storageVolLookupByName(name)
+                found = _Found(volume, path, parse(volume.XMLDesc(0)))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
+                    raise NotFound(f"no file {path} on the host") from error
+                raise
+            yield found
+        finally:
+            with suppress(libvirt.libvirtError):  # the daemon restarted: the pool went with it
+                pool.destroy()
+
+    def _look(self, path: str, parent: str) -> Any:
+        """A pool of a directory. It leaves files alone, and is forgotten by libvirt when it is destroyed."""
+        for dots in range(1, _LOOKS_AT_ONCE):
+            tree = ET.Element("pool", type="dir")
+            ET.SubElement(tree, "name").text = LOOK + secrets.token_hex(8)
+            # libvirt refuses two pools of one directory, but it compares the text of their paths.
+            ET.SubElement(ET.SubElement(tree, "target"), "path").text = parent.rstrip("/") + "/." * dots
+            try:
+                return self._conn.storagePoolCreateXML(ET.tostring(tree, "unicode"), 0)
+            except libvirt.libvirtError as error:
+                if error.get_int1() in (errno.ENOENT, errno.ENOTDIR):
+                    raise NotFound(f"no file {path} on the host: there is no directory {parent}") from error
+                if error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
+                    raise
+                conflict = error
+        raise Busy(f"too many looks into {parent} at once") from conflict
+
+
+def _kind(pool: Any) -> str:
+    return parse(pool.XMLDesc(0)).get("type", "")
+
+
+def creatable(asked: DiskFormat | None) -> DiskFormat:
+    """The format of a new image.
+
+    Raises:
+        Unsupported: it is not among `FORMATS`.
+    """
+    if asked is not None and asked not in FORMATS:
+        raise Unsupported(f"cannot create {asked} images, only {' and '.join(FORMATS)}", capability="disk_formats")
+    return asked or FORMATS[0]
+
+
+def _free_names(stem: str, format: DiskFormat) -> Iterator[str]:
+    """File names for a VM's disk: the obvious one, then some that nobody else chose."""
+    plain = re.sub(r"[^\w.+@=-]", "_", stem.lstrip(".-")).encode()[:200].decode(errors="ignore")
+    yield f"{plain}.{format}"
+    for _ in itertools.repeat(None, 8):
+        yield f"{plain}-{secrets.token_hex(4)}.{format}"
+
+
+def _file(found: _Found, field: str, asked: str) -> _Found:
+    if found.tree.get("type") in ("dir", "netdir"):
+        refuse(field, asked, "a file; this is a directory")
+    if asked.endswith("/"):
+        raise NotFound(f"no directory {asked} on the host: {found.path} is a file")
+    return found
+
+
+def _volume_tree(name: str, size: int, format: DiskFormat, *, thin: bool) -> ET.Element:
+    tree = ET.Element("volume")
+    ET.SubElement(tree, "name").text = name
+    ET.SubElement(tree, "capacity", unit="bytes").text = str(size)
+    ET.SubElement(tree, "allocation", unit="bytes").text = "0" if thin else str(size)
+    target = ET.SubElement(tree, "target")
+    ET.SubElement(target, "format", type=format)
+    if format is DiskFormat.QCOW2:
+        # libvirt's own default is 0.10, which cannot grow once it has snapshots.
+        ET.SubElement(target, "compat").text = "1.1"
+    return tree
+
+
+def _create(pool: Any, tree: ET.Element, *, thin: bool, format: DiskFormat, source: _Found | None) -> Any | None:
+    """The new volume; None if its name is taken."""
+    preallocate = format is DiskFormat.QCOW2 and not thin
+    flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if preallocate else 0
+    text = ET.tostring(tree, "unicode")
+    with _room():
+        try:
+            return pool.createXML(text, flags) if source is None else pool.createXMLFrom(text, source.volume, flags)
+        except libvirt.libvirtError as error:
+            taken = error.get_error_code() == libvirt.VIR_ERR_STORAGE_VOL_EXIST
+            # A file that the pool does not know of yet; libvirt has no code for it.
+            if taken or "already exists" in str(error):
+                return None
+            raise
+
+
+def _grow_or_remove(volume: Any, size: int) -> None:
+    try:
+        with _room():
+            volume.resize(size, 0)
+    except BaseException:
+        volume.delete(0)
+        raise
+
+
+def _check_room(pool: Any, size: int) -> None:
+    """Refuse what will not fit: libvirt would write until the disk is full."""
+    with suppress(libvirt.libvirtError):  # busy; the figures are from the last time then
+        pool.refresh(0)
+    free = pool.info()[3]
+    if size > free:
+        raise ResourceExhausted(f"datastore {pool.name()!r} has {format_size(free)} free, {format_size(size)} wanted")
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """A full disk as our error: qemu-img's words for it come as VIR_ERR_INTERNAL_ERROR."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_int1() == errno.ENOSPC or "No space left on device" in str(error):
+            raise ResourceExhausted("no space is left in the datastore") from error
+        raise

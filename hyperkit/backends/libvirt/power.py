@@ -1,0 +1,116 @@
+"""Power verbs.
+
+Verbs that may take long, because they read or write a VM's whole memory, run as jobs; libvirt's calls block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import libvirt
+
+from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.reader import Reader
+from hyperkit.jobs import Job, JobStatus, Progress, ThreadJob
+from hyperkit.records import VMRecord
+from hyperkit.states import PowerAction, PowerState
+
+
+class Power:
+    """Does what `VMPort.set_power` is asked."""
+
+    def __init__(self, connection: Connection, reader: Reader) -> None:
+        self._connection = connection
+        self._reader = reader
+
+    def act(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+        """Do one action."""
+        domain = self._connection.domain(vm_id)
+        if action is PowerAction.START:
+            return ThreadJob("start", lambda: self._start(domain))
+        if action is PowerAction.SUSPEND:
+            return ThreadJob(
+                "suspend",
+                lambda: self._suspend(domain),
+                progress=lambda: _progress(domain),
+                abort=domain.abortJob,
+            )
+        if action is PowerAction.RESUME:
+            return self._resume(domain)
+        if action is PowerAction.RESET:
+            return self._reset(domain)
+        _SIMPLE[action](domain)
+        return self._reader.read(domain)
+
+    def _start(self, domain: Any) -> VMRecord:
+        try:
+            domain.create()  # from its saved memory, if it has any
+        except libvirt.libvirtError as error:
+            # A crashed VM that its <on_crash> preserves is still active: the rest of it goes first.
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                raise
+            if self._reader.read(domain).state is not PowerState.CRASHED:
+                raise
+            domain.destroy()
+            domain.create()
+        return self._reader.read(domain)
+
+    def _suspend(self, domain: Any) -> VMRecord:
+        domain.managedSave(0)
+        return self._reader.read(domain)
+
+    def _resume(self, domain: Any) -> VMRecord | Job[VMRecord]:
+        try:
+            domain.resume()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                raise
+            if self._reader.read(domain).state is not PowerState.SLEEPING:
+                raise
+            domain.pMWakeup(0)
+            return _Awake(lambda: self._reader.read(domain))
+        return self._reader.read(domain)
+
+    def _reset(self, domain: Any) -> VMRecord:
+        domain.reset(0)
+        record = self._reader.read(domain)
+        if record.state is PowerState.PAUSED:  # QEMU resets a paused VM and leaves it so
+            domain.resume()
+            record = self._reader.read(domain)
+        return record
+
+
+class _Awake(Job[VMRecord]):
+    """Over once the guest is awake: the call that wakes it does not wait for that."""
+
+    def __init__(self, read: Callable[[], VMRecord]) -> None:
+        self._read = read
+
+    def poll(self) -> JobStatus[VMRecord]:
+        record = self._read()
+        asleep = record.state is PowerState.SLEEPING
+        return JobStatus(not asleep, Progress(phase="waking"), None if asleep else record)
+
+
+_SIMPLE: Mapping[PowerAction, Callable[[Any], object]] = MappingProxyType(
+    {
+        PowerAction.STOP: lambda domain: domain.destroy(),
+        PowerAction.SHUTDOWN: lambda domain: domain.shutdown(),
+        PowerAction.REBOOT: lambda domain: domain.reboot(0),
+        PowerAction.PAUSE: lambda domain: domain.suspend(),
+        PowerAction.DISCARD: lambda domain: domain.managedSaveRemove(0),
+    }
+)
+
+
+def _progress(domain: Any) -> Progress:
+    """There are figures only while a job runs."""
+    try:
+        stats = domain.jobStats(0)
+    except libvirt.libvirtError:
+        return Progress(phase="saving memory")
+    total, done = stats.get("data_total", 0), stats.get("data_processed", 0)
+    fraction = min(done / total, 1.0) if total else None
+    return Progress(fraction, "saving memory", done, total or None)

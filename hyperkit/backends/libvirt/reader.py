@@ -1,0 +1,151 @@
+"""Reading VMs: the one place that makes records of domains.
+
+What a record costs in round trips, for n VMs::
+
+    list   n + 4     all their states and disk sizes in one call, the sets of those with autostart and with saved
+                     memory in one each, the networks in one, and the XML of each, which libvirt has no bulk call for
+    get    4 or 5    lookup, XML, state and sizes, autostart; saved memory only of a VM that is off; one more for
+                     the networks if a NIC is in one
+
+``virConnectGetAllDomainStats`` tells the disks' sizes of VMs that are off, too, and with NOWAIT it does not stall
+because one VM's QEMU hangs: that one's sizes are then asked of the storage. Drivers without the call (LXC) and
+those whose answer has no sizes (the test driver) are asked VM by VM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from hyperkit.backends.libvirt import states, xml_read
+from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.records import VMRecord
+from hyperkit.states import PowerState, StateReason
+
+_STATS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
+_NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+_AUTOSTART = libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART
+_SAVED = libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE
+
+
+class Reader:
+    """Makes records; ``shares`` is the host's number for 100 CPU shares."""
+
+    def __init__(self, connection: Connection, shares: int) -> None:
+        self._connection = connection
+        self.shares = shares
+        self._bulk = True
+
+    def list(self) -> Sequence[VMRecord]:
+        """Every VM; one that vanishes meanwhile is left out."""
+        conn = self._connection.conn
+        found = self._stats(None)
+        autostart = {domain.UUIDString() for domain in conn.listAllDomains(_AUTOSTART)}
+        saved = {domain.UUIDString() for domain in conn.listAllDomains(_SAVED)} if self._can_save else set()
+        networks = self._connection.networks()
+        records = []
+        for domain, stats in found:
+            vm_id = domain.UUIDString()
+            try:
+                records.append(self._record(domain, stats, vm_id in autostart, vm_id in saved, networks))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+        return records
+
+    def get(self, vm_id: str) -> VMRecord:
+        """One VM.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        return self.read(self._connection.domain(vm_id))
+
+    def read(self, domain: Any) -> VMRecord:
+        """One VM whose domain is at hand."""
+        ((_, stats),) = self._stats(domain)
+        off = stats["state.state"] == libvirt.VIR_DOMAIN_SHUTOFF
+        saved = off and self._can_save and bool(domain.hasManagedSaveImage(0))
+        return self._record(domain, stats, self._autostart(domain), saved, None)
+
+    def present(self, tree: ET.Element) -> VMRecord:
+        """What XML at hand says, without asking the host."""
+        return xml_read.vm_record(
+            tree, xml_read.Facts(PowerState.UNKNOWN, StateReason.UNKNOWN, False, {}, {}, self.shares)
+        )
+
+    @property
+    def _can_save(self) -> bool:
+        return self._connection.kind != "LXC"
+
+    def _autostart(self, domain: Any) -> bool:
+        # A VM that nobody defined has no configuration that could say so.
+        try:
+            return bool(domain.autostart())
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_INVALID):
+                raise
+            return False
+
+    def _record(
+        self, domain: Any, stats: Mapping[str, Any], autostart: bool, saved: bool, networks: Mapping[str, str] | None
+    ) -> VMRecord:
+        tree = parse_domain(domain.XMLDesc(0))
+        if networks is None:
+            in_network = tree.find("devices/interface[@type='network']") is not None
+            networks = self._connection.networks() if in_network else {}
+        state, reason = states.power_state(stats["state.state"], stats.get("state.reason", 0), saved)
+        sizes = self._sizes(tree, stats)
+        facts = xml_read.Facts(state, reason, autostart, sizes, networks, self.shares)
+        return xml_read.vm_record(tree, facts)
+
+    def _stats(self, domain: Any | None) -> Sequence[tuple[Any, Mapping[str, Any]]]:
+        """States and disk sizes of one VM or of all."""
+        conn = self._connection.conn
+        if self._bulk:
+            try:
+                if domain is not None:
+                    found = conn.domainListGetStats([domain], _STATS, _NOWAIT)
+                    if not found:  # gone between two calls
+                        domain.state()
+                else:
+                    found = conn.getAllDomainStats(_STATS, _NOWAIT)
+                return found  # type: ignore[no-any-return]
+            except libvirt.libvirtError as error:
+                if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED):
+                    raise
+                self._bulk = False
+        one_by_one = []
+        for each in conn.listAllDomains(0) if domain is None else [domain]:
+            try:
+                state, reason = each.state(0)
+            except libvirt.libvirtError as error:
+                if domain is not None or error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+            else:
+                one_by_one.append((each, {"state.state": state, "state.reason": reason}))
+        return one_by_one
+
+    def _sizes(self, tree: ET.Element, stats: Mapping[str, Any]) -> dict[str, int]:
+        """Bytes of each disk by its target."""
+        sizes: dict[str, int] = {}
+        for index in range(stats.get("block.count", 0)):
+            capacity = stats.get(f"block.{index}.capacity")
+            if capacity:
+                sizes[stats[f"block.{index}.name"]] = capacity
+        for device in tree.iterfind("devices/disk"):
+            target = xml_read.target_of(device)
+            path = xml_read.source_of(device) if device.get("device", "disk") in ("disk", "lun") else None
+            if path and target not in sizes:
+                with suppress(libvirt.libvirtError):  # in no pool, or no file at all: the record says None
+                    sizes[target] = self._connection.conn.storageVolLookupByPath(path).info()[1]
+        return sizes
+
+
+def parse_domain(text: str) -> ET.Element:
+    """A domain's XML. libvirt writes a carriage return as it is, which XML takes for a line's end."""
+    return xml_read.parse(text.replace("\r", "&#13;") if "\r" in text else text)

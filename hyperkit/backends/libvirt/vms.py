@@ -1,0 +1,136 @@
+"""Virtual machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import libvirt
+
+from hyperkit.backends.libvirt import xml_write
+from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.images import Image, Images
+from hyperkit.backends.libvirt.power import Power
+from hyperkit.backends.libvirt.reader import Reader
+from hyperkit.backends.libvirt.reconfigure import reconfigure
+from hyperkit.backends.libvirt.xml_edit import text_of
+from hyperkit.backends.libvirt.xml_write import Platform
+from hyperkit.errors import AlreadyExists, HyperkitError, NotFound
+from hyperkit.jobs import Job, ThreadJob
+from hyperkit.records import VMRecord
+from hyperkit.specs import DiskSpec, VMChange, VMSpec
+from hyperkit.states import PowerAction
+
+_TPM_SINCE = 8_009_000
+
+
+class VMs:
+    """`VMPort`."""
+
+    def __init__(self, connection: Connection, platform: Platform, images: Images, reader: Reader) -> None:
+        self._connection = connection
+        self._platform = platform
+        self._images = images
+        self._reader = reader
+        self._power = Power(connection, reader)
+
+    def list(self) -> Sequence[VMRecord]:
+        return self._connection.repeat(self._reader.list)
+
+    def get(self, vm_id: str) -> VMRecord:
+        return self._connection.repeat(lambda: self._reader.get(vm_id))
+
+    def create(self, spec: VMSpec) -> VMRecord | Job[VMRecord]:
+        if any(_writes_much(disk) for disk in spec.disks):
+            return ThreadJob("create", lambda: self._create(spec))
+        return self._create(spec)
+
+    def configure(self, vm_id: str, change: VMChange) -> VMRecord:
+        domain = self._connection.domain(vm_id)
+        return reconfigure(self._connection.conn, domain, change, self._reader)
+
+    def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+        return self._power.act(vm_id, action)
+
+    def delete(self, vm_id: str, volumes: Sequence[str]) -> None:
+        domain = self._connection.domain(vm_id)
+        if domain.isActive():  # crashed, and kept by its <on_crash>
+            domain.destroy()
+        self._undefine(domain)
+        for path in volumes:
+            with suppress(NotFound):  # somebody else was quicker
+                self._images.remove(path)
+
+    def _create(self, spec: VMSpec) -> VMRecord:
+        """Everything that can be wrong with the spec is found before the domain is defined."""
+        self._check_free(spec.name)
+        networks = _names_by_id(self._connection) if any(nic.switch for nic in spec.nics) else {}
+        iso = self._images.inspect(spec.iso, "iso").path if spec.iso is not None else None
+        if spec.kernel is not None:
+            self._images.inspect(spec.kernel.kernel, "kernel")
+            if spec.kernel.initrd is not None:
+                self._images.inspect(spec.kernel.initrd, "kernel.initrd")
+        images: list[Image] = []
+        domain = None
+        try:
+            for index, disk in enumerate(spec.disks):
+                images.append(self._images.make(spec.name, index, disk))
+            _check_distinct(images)
+            tree = xml_write.new_domain(spec, images, iso, networks, self._platform)
+            domain = self._connection.conn.defineXML(text_of(tree))
+            if spec.autostart:
+                domain.setAutostart(True)
+            return self._reader.read(domain)
+        except BaseException:
+            self._undo(domain, images)
+            raise
+
+    def _undo(self, domain: Any | None, images: Iterable[Image]) -> None:
+        """Leave nothing behind; what fails here is less interesting than what led here."""
+        if domain is not None:
+            with suppress(libvirt.libvirtError):
+                self._undefine(domain)
+        for image in images:
+            if image.created:
+                with suppress(libvirt.libvirtError, HyperkitError):
+                    self._images.remove(image.path)
+
+    def _check_free(self, name: str) -> None:
+        try:
+            taken = self._connection.conn.lookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+        else:
+            raise AlreadyExists(f"VM {taken.name()!r} exists already on {self._connection.url}")
+
+    def _undefine(self, domain: Any) -> None:
+        """Forget it with all that belongs to it. Internal snapshots are in the disks and stay there.
+
+        Each driver refuses the flags that it does not know.
+        """
+        flags = 0
+        if self._connection.kind in ("QEMU", "TEST"):
+            flags |= libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        if self._connection.kind == "QEMU":
+            flags |= libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+            if self._connection.conn.getLibVersion() >= _TPM_SINCE:
+                flags |= libvirt.VIR_DOMAIN_UNDEFINE_TPM
+        domain.undefineFlags(flags)
+
+
+def _writes_much(disk: DiskSpec) -> bool:
+    return disk.creates and ((disk.base is not None and not disk.linked) or not disk.thin)
+
+
+def _check_distinct(images: Sequence[Image]) -> None:
+    seen = set()
+    for image in images:
+        if image.path in seen:
+            raise AlreadyExists(f"{image.path} is among the disks twice")
+        seen.add(image.path)
+
+
+def _names_by_id(connection: Connection) -> dict[str, str]:
+    return {uuid: name for name, uuid in connection.networks().items()}

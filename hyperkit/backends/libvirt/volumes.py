@@ -1,0 +1,156 @@
+"""Files in storage pools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import libvirt
+
+from hyperkit.backends.libvirt.datastores import find_pool, unless_gone
+from hyperkit.backends.libvirt.images import Images, creatable
+from hyperkit.backends.libvirt.xml_read import parse
+from hyperkit.errors import NotFound, TaskFailed
+from hyperkit.jobs import Job, ThreadJob
+from hyperkit.records import VolumeRecord
+from hyperkit.specs import DiskFormat, VolumeSpec
+
+if TYPE_CHECKING:
+    from hyperkit.backends.libvirt.connection import Connection
+
+_CHUNK = 256 * 1024
+"""Bytes in memory at once while a file is moved; libvirt's own tools use the same."""
+
+
+class Volumes:
+    """See `hyperkit.driver.VolumePort`. A volume's id is its path."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._images = Images(connection)
+
+    def list(self, datastore_id: str) -> Sequence[VolumeRecord]:
+        """Two calls, and one for each file: libvirt has none for all."""
+        return self._connection.repeat(lambda: self._list(datastore_id))
+
+    def create(self, datastore_id: str, spec: VolumeSpec) -> VolumeRecord | Job[VolumeRecord]:
+        """At once while thin; else a job, since the space is written."""
+
+        def make() -> VolumeRecord:
+            form = creatable(spec.format)
+            made = self._images.create(self._pool(datastore_id), [spec.name], spec.size, form, thin=spec.thin)
+            return self._get(datastore_id, made.path)
+
+        return make() if spec.thin else ThreadJob("volume", make)
+
+    def delete(self, volume_id: str) -> None:
+        """See the contract."""
+        self._volume(volume_id).delete(0)
+
+    def upload(self, datastore_id: str, name: str, source: BinaryIO, size: int) -> VolumeRecord:
+        """See the contract.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            TaskFailed: ``source`` ends before ``size`` bytes.
+        """
+        pool = self._pool(datastore_id)
+        path = self._images.create(pool, [name], size, DiskFormat.RAW).path
+        volume = pool.storageVolLookupByName(name)
+        try:
+            if size:  # an upload of 0 bytes means one without end
+                self._send(volume, source, size)
+            # Only now can libvirt see what format the file has.
+            return self._get(datastore_id, path)
+        except BaseException:
+            with suppress(libvirt.libvirtError):
+                volume.delete(0)
+            raise
+
+    def download(self, volume_id: str, sink: BinaryIO) -> None:
+        """See the contract."""
+        volume = self._volume(volume_id)
+        stream = self._connection.conn.newStream(0)
+        volume.download(stream, 0, 0, 0)
+        try:
+            while chunk := stream.recv(_CHUNK):
+                sink.write(chunk)
+            stream.finish()
+        except BaseException:
+            _abort(stream)
+            raise
+
+    def _list(self, datastore_id: str) -> Sequence[VolumeRecord]:
+        pool = self._pool(datastore_id)
+        with suppress(libvirt.libvirtError):
+            # A pool with a volume in the making refuses this, and what it knows is the best there is.
+            pool.refresh(0)
+        found = []
+        for volume in pool.listAllVolumes(0):
+            with unless_gone():
+                record = _record(volume, datastore_id)
+                if record is not None:
+                    found.append(record)
+        return found
+
+    def _send(self, volume: Any, source: BinaryIO, size: int) -> None:
+        stream = self._connection.conn.newStream(0)
+        volume.upload(stream, 0, size, 0)
+        try:
+            left = size
+            while left:
+                chunk = source.read(min(_CHUNK, left))
+                if not chunk:
+                    raise TaskFailed(f"the upload broke off: {size - left} of {size} bytes came")
+                left -= len(chunk)
+                while chunk:
+                    chunk = chunk[stream.send(chunk) :]
+            stream.finish()
+        except BaseException:
+            _abort(stream)
+            raise
+
+    def _pool(self, datastore_id: str) -> Any:
+        return find_pool(self._connection.conn, datastore_id)
+
+    def _get(self, datastore_id: str, path: str) -> VolumeRecord:
+        record = _record(self._volume(path), datastore_id)
+        if record is None:
+            raise NotFound(f"{path} is a directory now")
+        return record
+
+    def _volume(self, path: str) -> Any:
+        """The volume, if its file is there: libvirt deletes one that is gone without a word."""
+        try:
+            volume = self._connection.conn.storageVolLookupByPath(path)
+            volume.info()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() in (libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_INVALID_ARG):
+                raise NotFound(f"no volume with id {path!r}") from error
+            raise
+        return volume
+
+
+def _record(volume: Any, datastore_id: str) -> VolumeRecord | None:
+    """What there is to know; None of a directory, which is a volume for libvirt."""
+    tree = parse(volume.XMLDesc(0))
+    if tree.get("type") in ("dir", "netdir"):
+        return None
+    path = tree.findtext("target/path", "")
+    element = tree.find("target/format")
+    return VolumeRecord(
+        id=path,
+        name=tree.findtext("name", ""),
+        path=path,
+        datastore_id=datastore_id,
+        size=int(tree.findtext("capacity", "0")),
+        allocated=int(tree.findtext("allocation", "0")),
+        format="" if element is None else element.get("type", ""),
+        base=tree.findtext("backingStore/path") or None,
+    )
+
+
+def _abort(stream: Any) -> None:
+    with suppress(libvirt.libvirtError):  # it broke by itself
+        stream.abort()

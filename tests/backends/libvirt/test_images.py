@@ -1,0 +1,267 @@
+"""Disk images: what libvirt is told, and what lies on the disk afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound, ResourceExhausted, Unsupported
+from hyperkit.specs import DiskFormat, DiskSpec
+from hyperkit.units import GiB, MiB, TiB
+from tests.beds.libvirt_qemu import LibvirtHost, missing
+
+libvirt = pytest.importorskip("libvirt")
+from hyperkit.backends.libvirt.datastores import LOOK  # noqa: E402
+from hyperkit.backends.libvirt.images import Images  # noqa: E402
+
+needs_bed = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
+
+
+def info(path: str | Path) -> dict[str, Any]:
+    """What qemu-img sees."""
+    done = subprocess.run(["qemu-img", "info", "--output=json", str(path)], capture_output=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def image(path: Path, format: str = "qcow2", size: int = 64 * MiB, *options: str) -> Path:
+    subprocess.run(["qemu-img", "create", "-q", "-f", format, *options, str(path), str(size)], check=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[LibvirtHost]:
+    with LibvirtHost() as host:
+        yield host
+
+
+@pytest.fixture
+def conn(host: LibvirtHost) -> Iterator[Any]:
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    conn = libvirt.open(host.uri)
+    yield conn
+    leftover = [pool.name() for pool in conn.listAllStoragePools() if pool.name().startswith(LOOK)]
+    conn.close()
+    assert leftover == []
+
+
+@pytest.fixture
+def images(conn: Any) -> Images:
+    return Images(SimpleNamespace(conn=conn, kind="QEMU"))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def outside(tmp_path: Path, host: LibvirtHost) -> Path:
+    """A directory in no pool."""
+    return tmp_path
+
+
+@needs_bed
+class TestNew:
+    def test_empty(self, images: Images, host: LibvirtHost) -> None:
+        made = images.make("empty", 0, DiskSpec(size=1 * GiB))
+        assert made.path == str(host.images / "empty-0.qcow2")
+        assert (made.size, made.format, made.base, made.created) == (1 * GiB, DiskFormat.QCOW2, None, True)
+        seen = info(made.path)
+        assert (seen["format"], seen["virtual-size"]) == ("qcow2", 1 * GiB)
+        assert seen["format-specific"]["data"]["compat"] == "1.1"
+        assert images.inspect(made.path, "path").size == 1 * GiB
+
+    def test_raw_thin_and_thick(self, images: Images) -> None:
+        thin = images.make("r", 0, DiskSpec(size=64 * MiB, format=DiskFormat.RAW))
+        thick = images.make("r", 1, DiskSpec(size=64 * MiB, format=DiskFormat.RAW, thin=False))
+        assert Path(thin.path).stat().st_blocks == 0
+        assert Path(thick.path).stat().st_blocks * 512 >= 64 * MiB
+
+    def test_thick_qcow2_takes_its_space(self, images: Images) -> None:
+        thick = images.make("thick", 0, DiskSpec(size=64 * MiB, thin=False))
+        assert Path(thick.path).stat().st_blocks * 512 >= 64 * MiB
+
+    def test_thick_without_room(self, images: Images, host: LibvirtHost) -> None:
+        with pytest.raises(ResourceExhausted, match="free, 8192 TiB wanted"):
+            images.make("huge", 0, DiskSpec(size=8192 * TiB, thin=False))
+        assert not list(host.images.glob("huge*"))
+
+    def test_names(self, images: Images, host: LibvirtHost) -> None:
+        (host.images / "taken.qcow2").write_text("mine")  # unknown to the pool
+        with pytest.raises(AlreadyExists, match=r"taken\.qcow2"):
+            images.make("vm", 0, DiskSpec(size=MiB, name="taken"))
+        assert (host.images / "taken.qcow2").read_text() == "mine"
+        first = images.make("same", 0, DiskSpec(size=MiB))
+        second = images.make("same", 0, DiskSpec(size=MiB))
+        assert first.path != second.path
+        assert images.make("Wëb; rm -rf %s,=x" + "ä" * 60, 0, DiskSpec(size=MiB)).created
+        long = DiskSpec(size=MiB, name="x")
+        object.__setattr__(long, "name", "€" * 100)  # 300 bytes, past our own check of characters
+        with pytest.raises(InvalidRequest, match="255"):
+            images.make("vm", 0, long)
+
+    def test_datastore(self, images: Images) -> None:
+        for wrong in ("nonsense", "00000000-0000-0000-0000-000000000001"):
+            with pytest.raises(NotFound, match="datastore"):
+                images.make("vm", 0, DiskSpec(size=MiB, datastore=wrong))
+
+    def test_format(self, images: Images) -> None:
+        with pytest.raises(Unsupported):
+            images.make("vm", 0, DiskSpec(size=MiB, format=DiskFormat.VHDX))
+
+
+@needs_bed
+class TestFromBase:
+    @pytest.fixture
+    def base(self, outside: Path) -> Path:
+        path = image(outside / "base.qcow2")
+        subprocess.run(["qemu-io", "-c", "write -P 7 0 1M", str(path)], check=True, capture_output=True)
+        return path
+
+    def test_linked(self, images: Images, base: Path) -> None:
+        made = images.make("linked", 0, DiskSpec(base=str(base)))
+        seen = info(made.path)
+        assert (made.size, made.base) == (64 * MiB, str(base))
+        assert seen["backing-filename"] == str(base)
+        assert seen["backing-filename-format"] == "qcow2"
+        assert images.inspect(made.path, "path").base == str(base)
+
+    def test_linked_to_raw_and_larger(self, images: Images, outside: Path) -> None:
+        raw = image(outside / "base.raw", "raw")
+        made = images.make("lraw", 0, DiskSpec(base=str(raw), size=1 * GiB))
+        assert info(made.path)["backing-filename-format"] == "raw"
+        assert info(made.path)["virtual-size"] == made.size == 1 * GiB
+
+    @pytest.mark.parametrize("form", [DiskFormat.QCOW2, DiskFormat.RAW])
+    def test_copied(self, images: Images, base: Path, form: DiskFormat) -> None:
+        made = images.make("copied", 0, DiskSpec(base=str(base), linked=False, format=form))
+        larger = images.make("copied", 1, DiskSpec(base=str(base), linked=False, format=form, size=128 * MiB))
+        for copy, size in ((made, 64 * MiB), (larger, 128 * MiB)):
+            seen = info(copy.path)
+            assert (copy.base, copy.size, seen["virtual-size"], seen["format"]) == (None, size, size, form)
+            assert "backing-filename" not in seen
+            read = ["qemu-io", "-r", "-f", form, "-c", "read -P 7 0 1M", copy.path]
+            assert b"failed" not in subprocess.run(read, check=True, capture_output=True).stdout
+
+    def test_copy_of_a_linked_image_stands_alone(self, images: Images, base: Path, outside: Path) -> None:
+        middle = outside / "middle.qcow2"
+        subprocess.run(
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(middle)], check=True
+        )
+        made = images.make("flat", 0, DiskSpec(base=str(middle), linked=False))
+        assert "backing-filename" not in info(made.path)
+
+    def test_too_small(self, images: Images, base: Path, host: LibvirtHost) -> None:
+        for linked in (True, False):
+            with pytest.raises(InvalidRequest, match="base image") as caught:
+                images.make("small", 0, DiskSpec(base=str(base), size=MiB, linked=linked))
+            assert caught.value.field == "size"
+        assert not list(host.images.glob("small*"))
+
+    def test_a_guest_cannot_pass_its_raw_disk_off_as_a_qcow2(self, images: Images, outside: Path) -> None:
+        secret = image(outside / "secret.raw", "raw")
+        for name in ("disk.raw", "disk.img", "disk"):
+            evil = outside / name
+            subprocess.run(
+                ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(secret), "-F", "raw", str(evil)], check=True
+            )
+            for linked in (True, False):
+                with pytest.raises(InvalidRequest, match="trusted"):
+                    images.make("evil", 0, DiskSpec(base=str(evil), linked=linked))
+            with pytest.raises(InvalidRequest, match="trusted"):
+                images.make("evil", 0, DiskSpec(path=str(evil)))
+        assert images.make("evil", 0, DiskSpec(path=str(evil), format=DiskFormat.RAW)).format is DiskFormat.RAW
+
+
+@needs_bed
+class TestExisting:
+    def test_in_a_pool_or_not(self, images: Images, outside: Path, host: LibvirtHost) -> None:
+        for directory in (outside, host.images):
+            path = image(directory / "there.img", size=8 * MiB)
+            seen = images.inspect(str(path), "path")
+            assert (seen.path, seen.size, seen.format, seen.created) == (str(path), 8 * MiB, DiskFormat.QCOW2, False)
+
+    def test_untidy_path(self, images: Images, outside: Path) -> None:
+        path = image(outside / "there.qcow2")
+        assert images.inspect(f"{outside}//./there.qcow2", "path").path == str(path)
+
+    def test_nowhere(self, images: Images, outside: Path, host: LibvirtHost) -> None:
+        (outside / "file").write_text("")
+        for path in (
+            outside / "missing.qcow2", outside / "no/such/dir.qcow2", outside / "file/below", host.images / "missing",
+            "/missing", "/dev/nothing",
+        ):  # fmt: skip
+            with pytest.raises(NotFound, match=str(path)):
+                images.inspect(str(path), "path")
+
+    def test_directory(self, images: Images, outside: Path, host: LibvirtHost) -> None:
+        (host.images / "sub").mkdir(exist_ok=True)
+        for path in (outside, f"{outside}/", "/", "/tmp", host.images, host.images / "sub"):
+            with pytest.raises(InvalidRequest, match="directory") as caught:
+                images.inspect(str(path), "iso")
+            assert caught.value.field == "iso"
+
+    def test_relative(self, images: Images) -> None:
+        for path in ("disk.qcow2", "/tmp/../etc/passwd"):
+            with pytest.raises(InvalidRequest, match="absolute"):
+                images.inspect(path, "path")
+
+    def test_a_file_that_its_pool_still_lists(self, images: Images) -> None:
+        made = images.make("gone", 0, DiskSpec(size=MiB))
+        Path(made.path).unlink()
+        for call in (lambda: images.inspect(made.path, "path"), lambda: images.remove(made.path)):
+            with pytest.raises(NotFound):
+                call()
+
+    def test_many_looks_at_once(self, images: Images, outside: Path) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        path = str(image(outside / "there.qcow2"))
+        with ThreadPoolExecutor(8) as pool:
+            seen = list(pool.map(lambda _: images.inspect(path, "path"), range(64)))
+        assert {each.path for each in seen} == {path}
+
+
+@needs_bed
+class TestChange:
+    def test_remove(self, images: Images, outside: Path) -> None:
+        made = images.make("bye", 0, DiskSpec(size=MiB))
+        stray = image(outside / "stray.qcow2")
+        for path in (made.path, str(stray)):
+            images.remove(path)
+            assert not Path(path).exists()
+            with pytest.raises(NotFound):
+                images.remove(path)
+
+    def test_resize(self, images: Images, outside: Path) -> None:
+        stray = image(outside / "stray.qcow2")
+        raw = images.make("grow", 1, DiskSpec(size=MiB, format=DiskFormat.RAW)).path
+        for path in (images.make("grow", 0, DiskSpec(size=MiB)).path, str(stray), raw):
+            assert images.resize(path, 128 * MiB).size == info(path)["virtual-size"] == 128 * MiB
+            assert images.resize(path, 128 * MiB).size == 128 * MiB
+            with pytest.raises(InvalidRequest, match="smaller"):
+                images.resize(path, 64 * MiB)
+
+
+class TestOnTheTestDriver:
+    @pytest.fixture
+    def images(self) -> Iterator[Images]:
+        conn = libvirt.open("test:///default")
+        yield Images(SimpleNamespace(conn=conn, kind="Test"))  # type: ignore[arg-type]
+        conn.close()
+
+    def test_new_linked_copied(self, images: Images) -> None:
+        base = images.make("b", 0, DiskSpec(size=2 * MiB))
+        assert base.path == "/default-pool/b-0.qcow2"
+        assert images.make("l", 0, DiskSpec(base=base.path)).base == base.path
+        assert images.make("c", 0, DiskSpec(base=base.path, linked=False)).size == 2 * MiB
+        images.remove(base.path)
+        with pytest.raises(NotFound):
+            images.inspect(base.path, "path")
+
+    def test_without_a_pool(self, images: Images) -> None:
+        for pool in images._conn.listAllStoragePools():
+            pool.destroy()
+        with pytest.raises(NotFound, match="define and start one"):
+            images.make("vm", 0, DiskSpec(size=MiB))
