@@ -1,0 +1,517 @@
+"""VM: what each verb costs in round trips, and what it does on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+
+from hyperkit import (
+    VM,
+    Allocation,
+    CpuTopology,
+    DiskSpec,
+    GiB,
+    Host,
+    InvalidRequest,
+    InvalidState,
+    KernelBoot,
+    MiB,
+    NicSpec,
+    NotFound,
+    PowerState,
+    ResourceExhausted,
+    StateReason,
+    SwitchKind,
+    Timeout,
+    Unsupported,
+    VMSpec,
+)
+from hyperkit.backends.fake.profiles import ALL
+from hyperkit.backends.fake.world import World
+from hyperkit.states import ALLOWED, PowerAction, already_there
+from tests.unit.support import Calls, counted, host_with, put_in_state, world_of
+
+VERBS: dict[PowerAction, Callable[[VM], object]] = {
+    PowerAction.START: VM.start,
+    PowerAction.STOP: VM.stop,
+    PowerAction.SHUTDOWN: VM.shutdown,
+    PowerAction.REBOOT: VM.reboot,
+    PowerAction.RESET: VM.reset,
+    PowerAction.PAUSE: VM.pause,
+    PowerAction.RESUME: VM.resume,
+    PowerAction.SUSPEND: VM.suspend,
+    PowerAction.DISCARD: VM.discard_suspended,
+}
+
+BOOTABLE = {"kernel": KernelBoot("/vmlinuz")}
+"""Enough of a VM that it has a guest, without a file."""
+
+
+def one_vm() -> tuple[VM, Calls]:
+    host, calls = counted()
+    vm = host.vms.create("web1", kernel=KernelBoot("/vmlinuz"))
+    calls.clear()
+    return vm, calls
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("action", PowerAction)
+@pytest.mark.parametrize("state", PowerState)
+def test_every_verb_in_every_state(state: PowerState, action: PowerAction) -> None:
+    vm, calls = one_vm()
+    put_in_state(vm.host, vm.id, state)
+    verb = VERBS[action]
+    if already_there(state, action):
+        assert verb(vm) is vm
+        assert calls == ["vms.get"]
+        assert vm.state is state
+    elif action in ALLOWED[state]:
+        assert verb(vm) is vm
+        assert calls[:2] == ["vms.get", "vms.set_power"]
+        assert vm.record == vm.host.vms.get(vm.id).record
+    else:
+        with pytest.raises(InvalidState) as caught:
+            verb(vm)
+        assert calls == ["vms.get"]
+        error = caught.value
+        assert (error.current, error.wanted, error.resource) == (state.value, action.value, "VM 'web1'")
+        delete = () if state in (PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING) else ("delete",)
+        assert error.allowed == (*(a.value for a in PowerAction if a in ALLOWED[state]), *delete)
+        assert vm.state is state
+
+
+@pytest.mark.parametrize(
+    ("verb", "needs"),
+    [
+        (VM.shutdown, "shutdown"),
+        (VM.reboot, "reboot"),
+        (VM.reset, "reset"),
+        (VM.pause, "pause"),
+        (VM.resume, "pause"),
+        (VM.suspend, "suspend"),
+        (VM.discard_suspended, "suspend"),
+    ],
+)
+def test_what_the_host_cannot_do_costs_no_call(verb: Callable[[VM], object], needs: str) -> None:
+    calls = Calls()
+    host = host_with(World(capabilities=attrs.evolve(ALL, **{needs: False})))
+    vm = host.vms.create("web1")
+    vm.host.driver = calls.wrap(host.driver)
+    with pytest.raises(Unsupported) as caught:
+        verb(vm)
+    assert calls == []
+    assert (caught.value.capability, caught.value.resource) == (needs, "VM 'web1'")
+
+
+def specs(host: Host, count: int) -> dict[str, list[DiskSpec] | list[NicSpec]]:
+    del host
+    return {
+        "disks": [DiskSpec(size=MiB, datastore="default") for _ in range(count)],
+        "nics": [NicSpec("lan", f"52:54:00:00:01:{number:02x}") for number in range(count)],
+    }
+
+
+def test_creating_a_plain_vm_is_one_call() -> None:
+    host, calls = counted()
+    assert calls.of(lambda: host.vms.create("web1")) == ["vms.create"]
+    assert calls.of(lambda: host.vms.create(VMSpec("web2"))) == ["vms.create"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 20])
+def test_creating_with_many_devices_costs_no_more_than_with_one(count: int) -> None:
+    host, calls = counted()
+    host.switches.create("lan", SwitchKind.INTERNAL)
+
+    def create() -> None:
+        vm = host.vms.create("web1", **specs(host, count))  # type: ignore[arg-type]
+        assert (len(vm.disks), len(vm.nics)) == (count, count)
+
+    assert calls.of(create) == ["vms.list", "switches.list", "datastores.list", "vms.create"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({"nics": [NicSpec()]}, []),
+        ({"nics": [NicSpec("lan")]}, ["switches.list"]),
+        ({"nics": [NicSpec(mac="52:54:00:00:00:09")]}, ["vms.list"]),
+        ({"disks": [DiskSpec(size=MiB)]}, []),
+        ({"disks": [DiskSpec(size=MiB, datastore="default")]}, ["datastores.list"]),
+    ],
+)
+def test_only_what_is_named_is_looked_up(fields: dict[str, list[object]], asked: list[str]) -> None:
+    host, calls = counted()
+    host.switches.create("lan")
+    assert calls.of(lambda: host.vms.create("web1", **fields)) == [*asked, "vms.create"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("act", "expected"),
+    [
+        (lambda vm: vm.refresh(), ["vms.get"]),
+        (lambda vm: vm.configure(cpus=2), ["vms.get", "vms.configure"]),
+        (lambda vm: vm.configure(), ["vms.get"]),
+        (lambda vm: vm.rename("db1"), ["vms.get", "vms.configure"]),
+        (lambda vm: vm.delete(), ["vms.get", "vms.list", "vms.delete"]),
+        (lambda vm: vm.delete(disks="none"), ["vms.get", "vms.delete"]),
+        (lambda vm: vm.addresses(), ["guests.addresses"]),
+        (lambda vm: vm.snapshots.create("s"), ["vms.get", "snapshots.create"]),
+        (lambda vm: vm.snapshots.list(), ["snapshots.list"]),
+        (lambda vm: vm.disks.attach(DiskSpec(size=MiB)), ["vms.get", "disks.attach", "vms.get"]),
+        (lambda vm: vm.disks[0].resize(2 * GiB), ["vms.get", "disks.resize", "vms.get"]),
+        (lambda vm: vm.disks[0].resize(GiB), ["vms.get"]),
+        (lambda vm: vm.disks[0].detach(), ["vms.get", "disks.detach", "vms.get"]),
+        (lambda vm: vm.nics.attach(NicSpec()), ["vms.get", "nics.attach", "vms.get"]),
+        (lambda vm: vm.nics[0].set_link(False), ["vms.get", "nics.update", "vms.get"]),
+        (lambda vm: vm.nics[0].connect("lan"), ["vms.get", "switches.list", "nics.update", "vms.get"]),
+        (lambda vm: vm.nics[0].disconnect(), ["vms.get", "nics.update", "vms.get"]),
+        (lambda vm: vm.nics[0].set_mac("525400000042"), ["vms.get", "vms.list", "nics.update", "vms.get"]),
+        (lambda vm: vm.nics[0].set_mac("52:54:00:00:00:01"), ["vms.get", "nics.update", "vms.get"]),
+        (lambda vm: vm.nics[0].detach(), ["vms.get", "nics.detach", "vms.get"]),
+        (lambda vm: vm.cdroms[0].insert("/fake/images/a.iso"), ["vms.get", "disks.set_iso", "vms.get"]),
+        (lambda vm: vm.cdroms[0].eject(), ["vms.get"]),
+    ],
+)
+def test_round_trips(act: Callable[[VM], object], expected: list[str]) -> None:
+    host, calls = counted()
+    world_of(host).add_file("/fake/images/a.iso", MiB)
+    host.switches.create("lan")
+    vm = host.vms.create(
+        "web1", disks=[DiskSpec(size=GiB)], nics=[NicSpec(mac="52:54:00:00:00:01")], cdrom=True
+    )
+    assert calls.of(lambda: act(vm)) == expected
+
+
+def test_the_object_has_what_a_change_left() -> None:
+    """After each change the VM in hand says what the host says, without a refresh of one's own."""
+    host, _ = counted()
+    world_of(host).add_file("/fake/images/a.iso", MiB)
+    host.switches.create("lan")
+    vm = host.vms.create("web1", disks=[DiskSpec(size=GiB)], nics=[NicSpec()], cdrom=True)
+    changes: list[Callable[[], object]] = [
+        lambda: vm.configure(cpus=2),
+        lambda: vm.disks.attach(DiskSpec(size=GiB)),
+        lambda: vm.disks[1].resize(2 * GiB),
+        lambda: vm.disks[1].detach(delete=True),
+        lambda: vm.nics.attach(NicSpec("lan")),
+        lambda: vm.nics[1].set_link(False),
+        lambda: vm.nics[1].set_mac("52:54:00:00:00:42"),
+        lambda: vm.nics[0].connect("lan"),
+        lambda: vm.nics[0].disconnect(),
+        lambda: vm.nics[1].detach(),
+        lambda: vm.cdroms[0].insert("/fake/images/a.iso"),
+        lambda: vm.cdroms[0].eject(),
+        lambda: vm.start(),
+        lambda: vm.snapshots.create("s").revert(),
+    ]
+    for change in changes:
+        before = vm.record
+        change()
+        assert vm.record == host.vms.get(vm.id).record
+        if change is not changes[-1]:
+            assert vm.record != before
+
+
+# create
+
+
+def test_create_takes_fields_or_a_whole_spec_not_both() -> None:
+    host, calls = counted()
+    with pytest.raises(InvalidRequest, match="a whole VMSpec, or a name and fields, not both"):
+        host.vms.create(VMSpec("web1"), cpus=2)
+    with pytest.raises(InvalidRequest, match="a VM has no field 'cpu'; it has autostart, boot_order, ") as caught:
+        host.vms.create("web1", cpu=2)  # type: ignore[call-arg]
+    assert (caught.value.field, caught.value.value) == ("cpu", 2)
+    with pytest.raises(InvalidRequest):
+        host.vms.create("")
+    assert calls == []
+
+
+def test_create_asks_for_what_it_was_asked_for() -> None:
+    host, _ = counted()
+    allocation = Allocation(reservation=1000, limit=2000, shares=200)
+    vm = host.vms.create(
+        "web1", cpus=2, memory=GiB, max_cpus=4, topology=CpuTopology(2, 2), cpu_allocation=allocation, notes="a\nb"
+    )
+    record = vm.record
+    assert (record.state, record.cpus, record.memory, record.max_cpus) == (PowerState.OFF, 2, GiB, 4)
+    assert (record.topology, record.cpu_allocation, record.notes) == (CpuTopology(2, 2), allocation, "a\nb")
+
+
+def test_a_failing_create_names_the_vm_and_leaves_nothing() -> None:
+    host, _ = counted()
+    with pytest.raises(NotFound) as caught:
+        host.vms.create("web1", disks=[DiskSpec(size=GiB), DiskSpec(base="/nowhere")])
+    assert (caught.value.resource, caught.value.operation) == ("VM 'web1'", "vms.create")
+    assert len(host.vms) == 0
+    assert len(host.datastores.list()[0].volumes) == 0
+
+
+def test_a_mac_of_another_vm_is_taken() -> None:
+    from hyperkit import AlreadyExists
+
+    host, calls = counted()
+    first = host.vms.create("web1", nics=[NicSpec(mac="52:54:00:00:00:01")])
+    second = host.vms.create("web2", nics=[NicSpec()])
+    message = "MAC address 52:54:00:00:00:01 belongs to VM 'web1' on fake://"
+    for take in (
+        lambda: host.vms.create("web3", nics=[NicSpec(mac="525400000001")]),
+        lambda: second.nics.attach(NicSpec(mac="52-54-00-00-00-01")),
+        lambda: second.nics[0].set_mac("52:54:00:00:00:01"),
+    ):
+        calls.clear()
+        with pytest.raises(AlreadyExists) as caught:
+            take()
+        assert caught.value.message == message
+        assert set(calls) <= {"vms.get", "vms.list"}
+    assert first.nics[0].set_mac("52:54:00:00:00:01").mac == "52:54:00:00:00:01"
+
+
+# Errors of verbs
+
+
+def test_a_suspended_vm_is_not_resumed_and_the_error_says_what_is_meant() -> None:
+    vm, _ = one_vm()
+    vm.start().suspend()
+    with pytest.raises(InvalidState) as caught:
+        vm.resume()
+    assert str(caught.value) == (
+        "cannot resume VM 'web1' on fake://: it is suspended, not paused (allowed: start, discard_suspended, delete)"
+    )
+
+
+def test_a_reason_is_told() -> None:
+    vm, _ = one_vm()
+    world = world_of(vm.host)
+    world.update(world.machine(vm.id), state=PowerState.PAUSED, reason=StateReason.IO_ERROR)
+    with pytest.raises(InvalidState, match=r"it is paused \(io-error\)"):
+        vm.shutdown()
+    assert vm.reason is StateReason.IO_ERROR
+
+
+def test_a_verb_on_a_vm_that_is_gone() -> None:
+    vm, _ = one_vm()
+    vm.host.vms.get(vm.id).delete()
+    with pytest.raises(NotFound) as caught:
+        vm.start()
+    assert caught.value.resource == "VM 'web1'"
+
+
+def test_a_full_host() -> None:
+    host = host_with(World(memory=GiB))
+    first, second = (host.vms.create(name, memory=768 * MiB) for name in ("a", "b"))
+    first.start()
+    with pytest.raises(ResourceExhausted, match="VM 'b': not enough memory") as caught:
+        second.start()
+    assert caught.value.resource == "VM 'b'"
+    assert second.refresh().state is PowerState.OFF
+
+
+# Shutdown
+
+
+@pytest.mark.parametrize(("takes", "requests"), [(0, 1), (5, 1), (10.5, 2), (25, 3)])
+def test_shutdown_asks_again_every_ten_seconds(takes: float, requests: int) -> None:
+    vm, calls = one_vm()
+    world_of(vm.host).machine(vm.id).shutdown_seconds = takes
+    vm.start()
+    calls.clear()
+    began = vm.host.clock.monotonic()
+    assert vm.shutdown(timeout=60) is vm
+    assert vm.state is PowerState.OFF
+    assert calls.count("vms.set_power") == requests
+    assert takes <= vm.host.clock.monotonic() - began <= takes + 1
+
+
+def test_resend_can_be_chosen() -> None:
+    vm, calls = one_vm()
+    world_of(vm.host).machine(vm.id).deaf = True
+    vm.start()
+    calls.clear()
+    with pytest.raises(Timeout):
+        vm.shutdown(timeout=10, resend=3)
+    assert calls.count("vms.set_power") == 4
+
+
+def test_a_deaf_guest_is_a_timeout_that_says_what_to_do() -> None:
+    vm, _ = one_vm()
+    world_of(vm.host).machine(vm.id).deaf = True
+    vm.start()
+    with pytest.raises(Timeout, match=r"VM 'web1' did not shut down within 30 s and runs on: .*force=True") as caught:
+        vm.shutdown(timeout=30)
+    assert (caught.value.operation, caught.value.resource) == ("vms.set_power", "VM 'web1'")
+    assert caught.value.__cause__ is None
+    assert vm.refresh().state is PowerState.RUNNING
+    assert vm.host.clock.monotonic() == pytest.approx(30)
+
+
+def test_force_cuts_the_power_when_the_time_is_up() -> None:
+    vm, calls = one_vm()
+    world_of(vm.host).machine(vm.id).deaf = True
+    vm.start()
+    calls.clear()
+    assert vm.shutdown(timeout=30, force=True).state is PowerState.OFF
+    assert vm.host.clock.monotonic() == pytest.approx(30)
+    assert calls[-2:] == ["vms.get", "vms.set_power"]
+
+
+def test_a_guest_that_goes_off_just_before_a_request_is_no_error() -> None:
+    vm, _ = one_vm()
+    world_of(vm.host).machine(vm.id).deaf = True
+    vm.start()
+    set_power, asked = vm.host.driver.vms.set_power, []
+
+    def late(vm_id: str, action: PowerAction) -> object:
+        asked.append(action)
+        if len(asked) == 2:
+            put_in_state(vm.host, vm_id, PowerState.OFF)
+            raise InvalidState("it is off")
+        return set_power(vm_id, action)
+
+    vm.host.driver.vms.set_power = late  # type: ignore[assignment, method-assign]
+    assert vm.shutdown(timeout=60).state is PowerState.OFF
+    assert asked == [PowerAction.SHUTDOWN] * 2
+
+
+def test_shutting_down_what_is_off_asks_nobody() -> None:
+    vm, calls = one_vm()
+    assert calls.of(vm.shutdown) == ["vms.get"]
+
+
+# Waiting
+
+
+def test_wait_for_state() -> None:
+    vm, _ = one_vm()
+    world_of(vm.host).machine(vm.id).shutdown_seconds = 5
+    vm.start()
+    vm.host.driver.vms.set_power(vm.id, PowerAction.SHUTDOWN)
+    assert vm.wait_for_state(PowerState.OFF, timeout=60) is vm
+    assert vm.state is PowerState.OFF
+    assert vm.host.clock.monotonic() < 7
+    with pytest.raises(Timeout, match=r"waited 3 s for VM 'web1' to be running"):
+        vm.wait_for_state(PowerState.RUNNING, timeout=3)
+
+
+def test_wait_for_a_condition() -> None:
+    vm, calls = one_vm()
+    assert vm.wait_for(lambda vm: vm.cpus == 1, timeout=0) is vm
+    assert calls == ["vms.get"]
+    with pytest.raises(Timeout, match=r"waited 1 s for VM 'web1' to meet the condition"):
+        vm.wait_for(lambda vm: vm.cpus == 2, timeout=1)
+    with pytest.raises(Timeout, match=r"waited 1 s for VM 'web1' to grow"):
+        vm.wait_for(lambda vm: vm.cpus == 2, timeout=1, what="to grow")
+
+
+def test_wait_for_address() -> None:
+    host, _ = counted()
+    host.switches.create("lan", SwitchKind.INTERNAL, subnet="192.168.150.0/24")
+    vm = host.vms.create("web1", kernel=KernelBoot("/vmlinuz"), nics=[NicSpec("lan")])
+    with pytest.raises(InvalidState, match="no address can come to VM 'web1' on fake://: it is off"):
+        vm.wait_for_address()
+    world_of(host).boot_seconds = 20
+    vm.start()
+    address = vm.wait_for_address(timeout=60)
+    assert address.startswith("192.168.150.")
+    assert 20 <= host.clock.monotonic() <= 21
+    assert [record.mac for record in vm.addresses()] == [vm.nics[0].mac]
+    vm.nics[0].disconnect()
+    with pytest.raises(Timeout, match=r"waited 5 s for an address of VM 'web1'"):
+        vm.wait_for_address(timeout=5)
+
+
+def test_ipv4_comes_before_ipv6() -> None:
+    from hyperkit.records import AddressRecord
+
+    vm, _ = one_vm()
+    vm.start()
+    found = [AddressRecord(mac="52:54:00:00:00:01", address=text) for text in ("fd00::1", "192.168.0.9", "10.0.0.7")]
+    assert vm.host.driver.guests is not None
+    vm.host.driver.guests.addresses = lambda _vm_id: found  # type: ignore[method-assign]
+    assert vm.wait_for_address() == "10.0.0.7"
+
+
+# Snapshots
+
+
+@pytest.mark.parametrize("memory", [None, True, False])
+@pytest.mark.parametrize("state", PowerState)
+def test_memory_of_a_snapshot(state: PowerState, memory: bool | None) -> None:
+    vm, calls = one_vm()
+    put_in_state(vm.host, vm.id, state)
+    has_memory = state in (PowerState.RUNNING, PowerState.PAUSED)
+    if state is PowerState.SUSPENDED or (memory and not has_memory):
+        with pytest.raises(InvalidState) as caught:
+            vm.snapshots.create("s", memory=memory)
+        assert caught.value.current == state.value
+        assert caught.value.resource == "VM 'web1'"
+        assert calls == ["vms.get"]
+    else:
+        snapshot = vm.snapshots.create("s", memory=memory)
+        assert snapshot.memory is (has_memory if memory is None else memory)
+        assert snapshot.state is state
+
+
+@pytest.mark.parametrize("state", [PowerState.RUNNING, PowerState.PAUSED])
+@pytest.mark.parametrize(
+    ("lacks", "memory", "refused"),
+    [
+        ("snapshot_memory", True, "snapshot_memory"),
+        ("snapshot_memory", None, ""),
+        ("snapshot_running_disks", False, "snapshot_running_disks"),
+        ("snapshot_running_disks", None, ""),
+    ],
+)
+def test_what_a_host_lacks_of_snapshots(state: PowerState, lacks: str, memory: bool | None, refused: str) -> None:
+    host = host_with(World(capabilities=attrs.evolve(ALL, **{lacks: False})))
+    vm = host.vms.create("web1")
+    put_in_state(host, vm.id, state)
+    if refused:
+        with pytest.raises(Unsupported) as caught:
+            vm.snapshots.create("s", memory=memory)
+        assert caught.value.capability == refused
+        assert len(vm.snapshots) == 0
+    else:
+        assert vm.snapshots.create("s", memory=memory).memory is (lacks != "snapshot_memory")
+
+
+def test_a_vm_that_is_off_needs_neither() -> None:
+    caps = attrs.evolve(ALL, snapshot_memory=False, snapshot_running_disks=False)
+    vm = host_with(World(capabilities=caps)).vms.create("web1")
+    assert vm.snapshots.create("s").memory is False
+
+
+# Devices
+
+
+def test_disks_only_grow() -> None:
+    host, calls = counted()
+    vm = host.vms.create("web1", disks=[DiskSpec(size=GiB)])
+    calls.clear()
+    with pytest.raises(InvalidRequest, match="smaller than its 1073741824 bytes; disks only grow") as caught:
+        vm.disks[0].resize(GiB - 512)
+    assert (caught.value.field, caught.value.value) == ("size", GiB - 512)
+    for size in (4096, GiB + 1, True, "2 GiB"):
+        with pytest.raises(InvalidRequest):
+            vm.disks[0].resize(size)  # type: ignore[arg-type]
+    assert calls == ["vms.get"]
+
+
+@pytest.mark.parametrize(
+    ("attach", "value"),
+    [
+        (lambda vm: vm.disks.attach(GiB), GiB),
+        (lambda vm: vm.disks.attach("/a"), "/a"),
+        (lambda vm: vm.nics.attach("lan"), "lan"),
+    ],
+)
+def test_attach_takes_a_spec(attach: Callable[[VM], object], value: object) -> None:
+    vm, calls = one_vm()
+    with pytest.raises(InvalidRequest) as caught:
+        attach(vm)
+    assert (caught.value.field, caught.value.value) == ("spec", value)
+    assert calls == []
