@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import pytest
 
-pytest_plugins = ("pytester",)
+from tests.plugin import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("README.md")])
@@ -65,7 +65,7 @@ def run(text: str, name: str, pytester: pytest.Pytester) -> int:
         if _TESTS.search(block.code):
             path = pytester.path / (file[1] if file else f"test_line_{block.line}.py")
             path.write_text(block.code, encoding="utf-8")
-            result = pytester.runpytest_inprocess("-W", "error", "--strict-markers", path)
+            result = pytester.runpytest_inprocess(*OPTIONS, "-W", "error", "--strict-markers", path)
             passed = result.parseoutcomes().get("passed", 0)
             assert passed > 0, f"{name}:{block.line} has no test that passes"
             result.assert_outcomes(passed=passed)

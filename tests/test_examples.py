@@ -16,8 +16,7 @@ import pytest
 import hyperkit
 from hyperkit import Host, MiB, PowerState
 from hyperkit.testing import Fake
-
-pytest_plugins = ("pytester",)
+from tests.plugin import OPTIONS
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 VMS: list[Any] = [
@@ -176,4 +175,4 @@ def test_a_rollout_that_fails_says_why(hyperkit_fake: Fake, capsys: pytest.Captu
 def test_the_example_of_testing_orchestration_passes_as_users_run_it(pytester: pytest.Pytester) -> None:
     for name in ("rollout.py", "test_rollout.py"):
         (pytester.path / name).write_bytes((EXAMPLES / "orchestration" / name).read_bytes())
-    pytester.runpytest_subprocess("-W", "error", "--strict-markers").assert_outcomes(passed=11)
+    pytester.runpytest_subprocess(*OPTIONS, "-W", "error", "--strict-markers").assert_outcomes(passed=11)

@@ -69,8 +69,10 @@ class MatrixPlugin:
 
 
 def to_json(data: Data) -> str:
-    """The file's text: the same for the same outcomes, so that a difference of commits is a difference of facts."""
-    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    """The file's text, a row to a line: the same for the same outcomes, so that a difference is one of facts."""
+    beds = json.dumps(data["beds"], indent=1, sort_keys=True, ensure_ascii=False)
+    rows = ",\n".join(json.dumps(row, sort_keys=True, ensure_ascii=False) for row in data["rows"])
+    return f'{{"beds": {beds},\n"rows": [\n{rows}\n]}}\n'
 
 
 def beds_of(data: Data) -> list[str]:

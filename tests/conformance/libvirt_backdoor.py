@@ -128,8 +128,7 @@ class TestDriverBackdoor(LibvirtBackdoor):
         pool = self.connection.listAllStoragePools()[0]
         name = f"foreign-{next(self._numbers)}.qcow2"
         volume = pool.createXML(
-            f"<volume><name>{name}</name><capacity>{size}</capacity>"
-            "<target><format type='qcow2'/></target></volume>"
+            f"<volume><name>{name}</name><capacity>{size}</capacity><target><format type='qcow2'/></target></volume>"
         )
         return str(volume.path())
 

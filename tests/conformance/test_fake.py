@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -10,7 +10,7 @@ from hyperkit.testing import Calls, Faults
 from hyperkit.testing.conformance import *  # noqa: F403
 from tests.conformance.fake_bed import FakeBed
 
-BEDS = {
+BEDS: dict[str, Callable[[], FakeBed]] = {
     "fake": lambda: FakeBed("fake"),
     "fake-libvirt": lambda: FakeBed("fake-libvirt", profile="libvirt"),
     "fake-esxi": lambda: FakeBed("fake-esxi", profile="esxi"),
@@ -20,7 +20,7 @@ BEDS = {
 }
 
 
-@pytest.fixture(params=BEDS.values(), ids=BEDS)
+@pytest.fixture(params=list(BEDS.values()), ids=list(BEDS))
 def bed(request: pytest.FixtureRequest) -> Iterator[FakeBed]:
     with request.param() as bed:
         yield bed

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("libvirt", reason="no Python module libvirt (libvirt-python)", exc_type=ModuleNotFoundError)
+pytest.importorskip("libvirt", reason="no Python module libvirt (libvirt-python)")
 
 from hyperkit.testing.conformance import *  # noqa: F403
 from tests.conformance.libvirt_beds import LibvirtTestBed

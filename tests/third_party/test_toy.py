@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-TOY = Path(__file__).parent / "hyperkit-toy"
+from tests.plugin import OPTIONS
+from tests.plugin import installed as hyperkit_installed
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = ROOT / "tests" / "third_party" / "hyperkit-toy"
 PUBLIC = {
     "hyperkit",
     "hyperkit.capabilities",
@@ -42,7 +46,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: list[str], *paths: Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     if paths:
-        environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+        ours = () if hyperkit_installed else (ROOT,)
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, (*paths, *ours)))
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=cwd, timeout=300)
 
 
@@ -66,7 +71,7 @@ def test_its_url_is_found_by_the_entry_point(installed: Path, tmp_path: Path) ->
 
 def test_it_passes_the_conformance_suite_and_its_own_tests(installed: Path, tmp_path: Path) -> None:
     matrix = tmp_path / "matrix.json"
-    options = ["-v", "-p", "no:cacheprovider", f"--hyperkit-matrix={matrix}"]
+    options = ["-v", "-p", "no:cacheprovider", *OPTIONS, f"--hyperkit-matrix={matrix}"]
     done = run([sys.executable, "-m", "pytest", *options], installed, cwd=TOY)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     counts = re.search(r"^toy: (\d+) passed, (\d+) unsupported$", done.stdout, re.MULTILINE)

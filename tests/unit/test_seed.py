@@ -7,16 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import hyperkit
 from hyperkit import (
+    Allocation,
     AlreadyExists,
+    BootDevice,
+    DiskBus,
     DiskFormat,
+    DiskSpec,
     Firmware,
     GiB,
     Host,
     InvalidRequest,
     MiB,
+    NicSpec,
     NotFound,
     PowerState,
     ResourceExhausted,
@@ -24,7 +31,9 @@ from hyperkit import (
     Timeout,
     Unsupported,
     VMCreated,
+    VMSpec,
     VMStateChanged,
+    to_dict,
 )
 from hyperkit.backends.fake.seed import GUEST, change_guest, seed
 from hyperkit.backends.fake.world import World
@@ -320,3 +329,36 @@ def test_listeners_hear_of_seeds_that_came_to_stay(host: Host) -> None:
     seed(world_of(host), vms=[{"name": "old", "state": "running", "memory": 64 * MiB}])
     heard = list(events)
     assert [(type(event), event.name) for event in heard] == [(VMCreated, "old"), (VMStateChanged, "old")]
+
+
+_names = st.text("abcdefgh-", min_size=1, max_size=12)
+_sizes = st.integers(1, 4096).map(lambda count: count * MiB)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> VMSpec:
+    cpus, memory = draw(st.integers(1, 8)), draw(_sizes)
+    macs = draw(st.lists(st.none() | st.integers(0, 255).map(lambda n: f"52:54:00:00:01:{n:02x}"), max_size=3))
+    assume(len({mac for mac in macs if mac}) == len([mac for mac in macs if mac]))
+    return VMSpec(
+        draw(_names),
+        cpus,
+        memory,
+        max_cpus=cpus + draw(st.integers(0, 2)),
+        max_memory=memory + draw(st.integers(0, 4)) * MiB,
+        cpu_allocation=Allocation(draw(st.integers(0, 1000)), None, draw(st.integers(1, 200))),
+        disks=draw(st.lists(st.builds(DiskSpec, size=_sizes, bus=st.none() | st.sampled_from(DiskBus)), max_size=3)),
+        nics=[NicSpec(mac=mac, link_up=draw(st.booleans())) for mac in macs],
+        firmware=draw(st.sampled_from(Firmware)),
+        boot_order=draw(st.permutations(list(BootDevice))),
+        notes=draw(st.text("äb\n<&", max_size=8)),
+        autostart=draw(st.booleans()),
+    )
+
+
+@given(specs())
+def test_a_spec_as_plain_data_is_a_seed(spec: VMSpec) -> None:
+    seeded, created = hyperkit.connect("fake://"), hyperkit.connect("fake://")
+    seed(world_of(seeded), vms=[json.loads(json.dumps(to_dict(spec)))])
+    created.vms.create(spec)
+    assert [vm.record for vm in seeded.vms] == [vm.record for vm in created.vms]

@@ -14,23 +14,25 @@ Options, as in ``fake://lab?profile=hyperv&jobs=polls:3``:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hyperkit.backends.fake.datastores import FakeDatastores
 from hyperkit.backends.fake.disks import FakeDisks
 from hyperkit.backends.fake.events import FakeEvents
 from hyperkit.backends.fake.guests import FakeGuests
 from hyperkit.backends.fake.host import FakeHost
+from hyperkit.backends.fake.jobs import JobMode
 from hyperkit.backends.fake.nics import FakeNics
 from hyperkit.backends.fake.profiles import PROFILES
 from hyperkit.backends.fake.snapshots import FakeSnapshots
 from hyperkit.backends.fake.switches import FakeSwitches
 from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.backends.fake.volumes import FakeVolumes
-from hyperkit.backends.fake.world import JobMode, World
+from hyperkit.backends.fake.world import World
 from hyperkit.clock import Clock, SystemClock, VirtualClock
 from hyperkit.driver import Driver, Target
 from hyperkit.errors import HyperkitError, InvalidRequest
+from hyperkit.instrument import intercept
 
 T = TypeVar("T")
 
@@ -56,7 +58,7 @@ def forget(name: str) -> None:
 
 def driver(world: World, url: str = "fake://") -> Driver:
     """A connection to a world that exists, for tests that made one themselves."""
-    return Driver(
+    driver = Driver(
         backend="fake",
         url=url,
         identity=world.host.id,
@@ -76,6 +78,13 @@ def driver(world: World, url: str = "fake://") -> Driver:
         close=_stays_in_memory,
         clock=world.clock,
     )
+
+    def carrying_on(_operation: str, method: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        world.carry_on()
+        return method(*args)
+
+    # Only where time can have done something since the last call.
+    return intercept(driver, carrying_on) if world.jobs.seconds else driver
 
 
 def _world(target: Target) -> World:

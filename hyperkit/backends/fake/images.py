@@ -64,7 +64,8 @@ def add_volume(
         AlreadyExists: the name is taken.
         ResourceExhausted: no room for a file that is not thin.
     """
-    store = world.datastore(datastore_id)
+    # A thin file needs no look at the free space, which would make ten thousand of them slow.
+    store = world.place(datastore_id) if thin else world.datastore(datastore_id)
     path = f"{store.path}/{file_name}"
     if path in world.volumes:
         raise AlreadyExists(f"{path} exists already in datastore {store.name!r}")
@@ -87,7 +88,7 @@ def add_volume(
 
 
 def _free_name(world: World, vm_name: str, datastore_id: str | None) -> str:
-    directory = world.datastore(datastore_id).path
+    directory = world.place(datastore_id).path
     extensions = world.capabilities.disk_formats
     for number in itertools.count():
         name = f"{vm_name}-{number}"

@@ -125,6 +125,7 @@ class _Seeding:
     def __init__(self, world: World) -> None:
         self._world = world
         self._driver: Driver = instrument(fake.driver(world))
+        self._macs = {n.mac: m.record.name for m in world.machines.values() for n in m.record.nics}
 
     def host(self, data: Mapping[str, Any]) -> None:
         _known(data, HOST)
@@ -196,6 +197,7 @@ class _Seeding:
         # Jobs end at once while seeding, so that a record comes back.
         record = cast(VMRecord, self._driver.vms.create(spec))
         machine = self._world.machines[record.id]
+        self._macs.update((nic.mac, record.name) for nic in record.nics)
         with _at("guest"):
             _guest(machine, guest)
         if state not in _RUNS:
@@ -227,10 +229,9 @@ class _Seeding:
 
     def _resolved(self, spec: VMSpec) -> VMSpec:
         world = self._world
-        taken = {nic.mac: machine.record.name for machine in world.machines.values() for nic in machine.record.nics}
         for nic in spec.nics:
-            if nic.mac in taken:
-                raise AlreadyExists(f"MAC address {nic.mac} belongs to VM {taken[nic.mac]!r}")
+            if nic.mac in self._macs:
+                raise AlreadyExists(f"MAC address {nic.mac} belongs to VM {self._macs[nic.mac]!r}")
         nics = tuple(changed(n, switch=_id("switch", world.switches, n.switch)) if n.switch else n for n in spec.nics)
         disks = tuple(
             changed(d, datastore=_id("datastore", world.datastores, d.datastore)) if d.datastore else d

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 import attrs
 
+from hyperkit.backends.fake.jobs import FakeJob, JobMode
 from hyperkit.backends.fake.profiles import ALL, DATASTORE_SIZE, HOST_MEMORY
 from hyperkit.capabilities import Capabilities
 from hyperkit.clock import Clock, VirtualClock
 from hyperkit.driver import Change
-from hyperkit.errors import Cancelled, InvalidRequest, NotFound, ResourceExhausted
-from hyperkit.jobs import Job, JobStatus, Progress
+from hyperkit.errors import InvalidRequest, NotFound, ResourceExhausted
+from hyperkit.jobs import Job
 from hyperkit.records import (
     DatastoreRecord,
     HostRecord,
@@ -34,29 +35,6 @@ T = TypeVar("T")
 
 _world_numbers = itertools.count(1)
 IMAGES = "/fake/images"
-
-
-@attrs.frozen
-class JobMode:
-    """When jobs end: at once, at the Nth look, or after some time of the clock."""
-
-    polls: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def parse(cls, text: str) -> JobMode:
-        """``now``, ``polls:3`` or ``seconds:2.5``."""
-        kind, _, count = text.partition(":")
-        try:
-            if text == "now":
-                return cls()
-            if kind == "polls" and int(count) > 0:
-                return cls(polls=int(count))
-            if kind == "seconds" and float(count) > 0:
-                return cls(seconds=float(count))
-        except ValueError:
-            pass
-        raise InvalidRequest(f"jobs={text!r}: choose 'now', 'polls:3' or 'seconds:2.5'", field="jobs", value=text)
 
 
 @attrs.define
@@ -147,6 +125,7 @@ class World:
         self._names: dict[str, int] = {}
         self._serial = itertools.count(1)
         self._running_memory = 0
+        self._going: list[FakeJob[Any]] = []
         self.add_datastore("default", IMAGES)
 
     def __repr__(self) -> str:
@@ -295,8 +274,8 @@ class World:
         self.datastores[record.id] = record
         return record
 
-    def datastore(self, datastore_id: str | None) -> DatastoreRecord:
-        """The datastore with this id, or the default one, with its free space as it is now.
+    def place(self, datastore_id: str | None) -> DatastoreRecord:
+        """The datastore with this id, or the default one; its free space is not looked at.
 
         Raises:
             NotFound: there is none.
@@ -306,7 +285,16 @@ class World:
         record = self.datastores.get(datastore_id)
         if record is None:
             raise NotFound(f"no datastore with id {datastore_id!r}")
-        used = sum(v.record.allocated for v in self.volumes.values() if v.record.datastore_id == datastore_id)
+        return record
+
+    def datastore(self, datastore_id: str | None) -> DatastoreRecord:
+        """The datastore with this id, or the default one, with its free space as it is now.
+
+        Raises:
+            NotFound: there is none.
+        """
+        record = self.place(datastore_id)
+        used = sum(v.record.allocated for v in self.volumes.values() if v.record.datastore_id == record.id)
         return changed(record, free=record.capacity - used)
 
     def volume(self, path: str, field: str = "path") -> Volume:
@@ -344,9 +332,18 @@ class World:
 
     def job(self, phase: str, work: Callable[[], T]) -> T | Job[T]:
         """Do ``work`` when this world's jobs end: now, or in a job that does it at its end."""
-        if self.jobs.polls or self.jobs.seconds:
-            return FakeJob(self, phase, work)
-        return work()
+        if not self.jobs.polls and not self.jobs.seconds:
+            return work()
+        job = FakeJob(phase, work, self.jobs, self.clock, self.lock)
+        if self.jobs.seconds:
+            self._going.append(job)
+        return job
+
+    def carry_on(self) -> None:
+        """Let the jobs be done whose time has come: a host works on whether or not anybody looks."""
+        if self._going:
+            with self.lock:
+                self._going = [job for job in self._going if not job.poll().done]
 
     def now(self) -> datetime:
         """The time of day here."""
@@ -354,39 +351,3 @@ class World:
 
 
 _IN_MEMORY = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING})
-
-
-class FakeJob(Job[T]):
-    """Work that is done when enough looks or seconds have gone by; cancelled before that, it never was."""
-
-    def __init__(self, world: World, phase: str, work: Callable[[], T]) -> None:
-        self._world = world
-        self._mode = world.jobs
-        self._phase = phase
-        self._work = work
-        self._began = world.clock.monotonic()
-        self._looks = 0
-        self._status: JobStatus[T] | None = None
-
-    def poll(self) -> JobStatus[T]:
-        with self._world.lock:
-            if self._status is not None:
-                return self._status
-            self._looks += 1
-            if self._mode.polls:
-                fraction = self._looks / self._mode.polls
-            else:
-                fraction = (self._world.clock.monotonic() - self._began) / self._mode.seconds
-            if fraction < 1:
-                return JobStatus(False, Progress(fraction, self._phase))
-            try:
-                self._status = JobStatus(True, Progress(1.0, self._phase), self._work())
-            except Exception as error:
-                self._status = JobStatus(True, Progress(fraction=None, phase=self._phase), error=error)
-            return self._status
-
-    def cancel(self) -> None:
-        with self._world.lock:
-            if self._status is None:
-                cancelled = Cancelled(f"{self._phase} was cancelled")
-                self._status = JobStatus(True, Progress(None, self._phase), error=cancelled)

@@ -138,13 +138,11 @@ class Images:
         if spec.base is None:
             assert spec.size is not None  # noqa: S101  a spec without path and base has one
             return self.create(pool, names, spec.size, form, thin=spec.thin)
-        if spec.linked and not spec.thin:
-            refuse("thin", False, "a linked disk shares blocks with its base and cannot take all its space at once")
         with self._found(spec.base, "base") as base:
             size = base.size if spec.size is None else spec.size
             if size < base.size:
                 refuse("size", size, f"at least the {base.size} bytes of the base image {base.path}")
-            if spec.linked:
+            if spec.linked:  # always thin: what it shares with its base takes no space
                 return self.create(pool, names, size, form, linked=base)
             return self.create(pool, names, size, form, thin=spec.thin, copied=base)
 
@@ -176,10 +174,12 @@ class Images:
         with self._found(path, "path") as found:
             if size < found.size:
                 refuse("size", size, f"a disk is never made smaller, and {found.path} has {found.size} bytes")
+            # Looked at before: libvirt grows what the content says, even where that is a guest's invention.
+            image = Image(found.path, size, found.format("path"), found.base)
             if size > found.size:
                 with _room():
                     found.volume.resize(size, 0)
-            return Image(found.path, size, found.format("path"), found.base)
+            return image
 
     def pool(self, datastore_id: str | None) -> Any:
         """The pool of a datastore; without an id, the one named "default", else the first that can hold files.
@@ -226,6 +226,8 @@ class Images:
         if base and not base_format:
             refuse("base", base.path, "an image in a format that hyperkit knows")
         if not thin:
+            if copied and (base_format is not format if format is DiskFormat.RAW else size > copied.size):
+                refuse("thin", thin, "libvirt takes all the space for copies of raw as raw, or as qcow2 of equal size")
             _check_room(pool, size)
         for name in names:
             if len(name.encode()) > 255:
@@ -239,7 +241,7 @@ class Images:
             if volume is not None:
                 # A copy comes out with its source's size, whatever was asked.
                 if copied is not None and size > copied.size:
-                    _grow_or_remove(volume, size)
+                    _grow_or_remove(volume, size, thin=thin)
                 return Image(volume.path(), size, format, linked.path if linked else None, created=True)
         raise AlreadyExists(f"datastore {pool.name()!r} has a file called {name!r} already")
 
@@ -361,16 +363,16 @@ def _create(pool: Any, tree: ET.Element, *, thin: bool, format: DiskFormat, sour
             return pool.createXML(text, flags) if source is None else pool.createXMLFrom(text, source.volume, flags)
         except libvirt.libvirtError as error:
             taken = error.get_error_code() == libvirt.VIR_ERR_STORAGE_VOL_EXIST
-            # A file that the pool does not know of yet; libvirt has no code for it.
-            if taken or "already exists" in str(error):
+            # libvirt has no code for a file that the pool does not know of yet, nor for the name of a copy.
+            if taken or "already exists" in str(error) or "already in use" in str(error):
                 return None
             raise
 
 
-def _grow_or_remove(volume: Any, size: int) -> None:
+def _grow_or_remove(volume: Any, size: int, *, thin: bool) -> None:
     try:
         with _room():
-            volume.resize(size, 0)
+            volume.resize(size, 0 if thin else libvirt.VIR_STORAGE_VOL_RESIZE_ALLOCATE)
     except BaseException:
         volume.delete(0)
         raise

@@ -42,7 +42,7 @@ class Power:
         if action is PowerAction.RESET:
             return self._reset(domain)
         _SIMPLE[action](domain)
-        return self._reader.read(domain)
+        return self._reader.read(domain, resized=False)
 
     def _start(self, domain: Any) -> VMRecord:
         try:
@@ -51,15 +51,15 @@ class Power:
             # A crashed VM that its <on_crash> preserves is still active: the rest of it goes first.
             if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
                 raise
-            if self._reader.read(domain).state is not PowerState.CRASHED:
+            if self._reader.read(domain, resized=False).state is not PowerState.CRASHED:
                 raise
             domain.destroy()
             domain.create()
-        return self._reader.read(domain)
+        return self._reader.read(domain, resized=False)
 
     def _suspend(self, domain: Any) -> VMRecord:
         domain.managedSave(0)
-        return self._reader.read(domain)
+        return self._reader.read(domain, resized=False)
 
     def _resume(self, domain: Any) -> VMRecord | Job[VMRecord]:
         try:
@@ -67,18 +67,18 @@ class Power:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
                 raise
-            if self._reader.read(domain).state is not PowerState.SLEEPING:
+            if self._reader.read(domain, resized=False).state is not PowerState.SLEEPING:
                 raise
             domain.pMWakeup(0)
-            return _Awake(lambda: self._reader.read(domain))
-        return self._reader.read(domain)
+            return _Awake(lambda: self._reader.read(domain, resized=False))
+        return self._reader.read(domain, resized=False)
 
     def _reset(self, domain: Any) -> VMRecord:
         domain.reset(0)
-        record = self._reader.read(domain)
+        record = self._reader.read(domain, resized=False)
         if record.state is PowerState.PAUSED:  # QEMU resets a paused VM and leaves it so
             domain.resume()
-            record = self._reader.read(domain)
+            record = self._reader.read(domain, resized=False)
         return record
 
 

@@ -2,34 +2,115 @@
 
 from __future__ import annotations
 
+import json
+import posixpath
+import re
+from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import libvirt
 
 from hyperkit.backends.libvirt import metadata, xml_edit
+from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.reader import Reader, parse_domain
+from hyperkit.errors import NotFound
 from hyperkit.records import VMRecord
 from hyperkit.specs import VMChange
 
 KEEP_SECRETS = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """Flags for XML that is to be given back: without them a screen's password would be lost."""
+_VARIABLES = re.compile(r'"filename":("(?:[^"\\]|\\.)*"),"node-name":"libvirt-pflash1-storage"')
 
 
-def reconfigure(conn: Any, domain: Any, change: VMChange, reader: Reader) -> VMRecord:
-    """Change a VM; one that is active only in what needs no restart, which the caller has checked."""
-    if domain.isActive():
-        _change_active(domain, change)
-    else:
-        _change_inactive(conn, domain, change, reader)
-    return reader.read(domain)
+class Reconfiguring:
+    """Does what `VMPort.configure` is asked."""
+
+    def __init__(self, connection: Connection, images: Images, reader: Reader) -> None:
+        self._connection = connection
+        self._images = images
+        self._reader = reader
+
+    def change(self, vm_id: str, change: VMChange) -> VMRecord:
+        """Change a VM; one that is active only in what needs no restart, which the caller has checked."""
+        domain = self._connection.domain(vm_id)
+        if not domain.isActive():
+            self._change_inactive(domain, change)
+        else:
+            if change.notes is not None:
+                set_notes(domain, change.notes)
+            if change.autostart is not None:
+                domain.setAutostart(change.autostart)
+        return self._reader.read(domain)
+
+    def _change_inactive(self, domain: Any, change: VMChange) -> None:
+        """The name first: it is the one thing that others may have taken."""
+        tree = xml_edit.parse_whole(domain.XMLDesc(KEEP_SECRETS))
+        variables = _uefi_variables(self._connection.conn, tree) if _moves_variables(tree, change) else None
+        if change.name is not None:
+            old_name = domain.name()
+            domain.rename(change.name)
+            xml_edit.set_name(tree, change.name)
+        try:
+            self._edit(tree, change, variables)
+            if variables or change.fields().keys() - {"name", "autostart"}:
+                self._connection.conn.defineXML(xml_edit.text_of(tree))
+            if change.autostart is not None:
+                domain.setAutostart(change.autostart)
+        except BaseException:
+            if change.name is not None:
+                domain.rename(old_name)
+            raise
+        if variables and change.secure_boot is not None:
+            with suppress(NotFound):  # it never started
+                self._images.remove(variables)
+
+    def _edit(self, tree: ET.Element, change: VMChange, variables: str | None) -> None:
+        """Apply all but name and autostart, which libvirt has calls for."""
+        now = self._reader.present(tree)
+        if change.cpus is not None or change.max_cpus is not None:
+            xml_edit.set_cpus(tree, _or(change.cpus, now.cpus), _or(change.max_cpus, now.max_cpus))
+        if change.memory is not None or change.max_memory is not None:
+            xml_edit.set_memory(tree, _or(change.memory, now.memory), _or(change.max_memory, now.max_memory))
+        if change.topology is not None:
+            xml_edit.set_topology(tree, change.topology)
+        if change.cpu_allocation is not None:
+            xml_edit.set_cpu_allocation(tree, change.cpu_allocation, self._reader.shares)
+        if change.memory_allocation is not None:
+            xml_edit.set_memory_allocation(tree, change.memory_allocation)
+        if change.boot_order is not None:
+            xml_edit.set_boot_order(tree, change.boot_order)
+        if change.secure_boot is not None:
+            xml_edit.set_secure_boot(tree, change.secure_boot)
+            if variables:
+                # Those of the other firmware have its keys, or lack them.
+                kind = "secure" if change.secure_boot else "plain"
+                variables = f"{posixpath.dirname(variables)}/{now.id}-{kind}_VARS.fd"
+        if variables:
+            xml_edit.set_uefi_variables(tree, variables)
+        if change.tpm is not None:
+            xml_edit.set_tpm(tree, change.tpm)
+        if change.guest_os is not None:
+            xml_edit.set_guest_os(tree, change.guest_os)
+        if change.notes is not None:
+            xml_edit.set_notes(tree, change.notes)
 
 
-def _change_active(domain: Any, change: VMChange) -> None:
-    if change.notes is not None:
-        set_notes(domain, change.notes)
-    if change.autostart is not None:
-        domain.setAutostart(change.autostart)
+def _moves_variables(tree: ET.Element, change: VMChange) -> bool:
+    """Whether libvirt would look for the file of UEFI variables elsewhere after the change, and leave it behind."""
+    if tree.find("os[@firmware='efi']") is None:
+        return False
+    return change.secure_boot is not None or (change.name is not None and tree.find("os/nvram") is None)
+
+
+def _uefi_variables(conn: Any, tree: ET.Element) -> str | None:
+    """Where they are. Of a VM that is off, whose file is named after it, only the command line to be run tells."""
+    if path := tree.findtext("os/nvram"):
+        return path
+    command = conn.domainXMLToNative("qemu-argv", xml_edit.text_of(tree), 0)
+    found = _VARIABLES.search(command)
+    return str(json.loads(found[1])) if found else None
 
 
 def set_notes(domain: Any, notes: str) -> None:
@@ -45,49 +126,6 @@ def set_extra(domain: Any, extra: metadata.Extra, scope: int) -> None:
     """Write our metadata."""
     text = xml_edit.text_of(metadata.element(extra)) if extra != metadata.NO_EXTRA else None
     domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, metadata.KEY, metadata.URI, scope)
-
-
-def _change_inactive(conn: Any, domain: Any, change: VMChange, reader: Reader) -> None:
-    old_name = domain.name()
-    if change.name is not None:
-        domain.rename(change.name)
-    try:
-        wanted = change.fields().keys() - {"name", "autostart"}
-        if wanted:
-            tree = xml_edit.parse_whole(domain.XMLDesc(KEEP_SECRETS))
-            edited(tree, change, reader)
-            conn.defineXML(xml_edit.text_of(tree))
-        if change.autostart is not None:
-            domain.setAutostart(change.autostart)
-    except BaseException:
-        if change.name is not None:
-            domain.rename(old_name)
-        raise
-
-
-def edited(tree: ET.Element, change: VMChange, reader: Reader) -> None:
-    """Apply all of a change but name and autostart, which libvirt has calls for."""
-    now = reader.present(tree)
-    if change.cpus is not None or change.max_cpus is not None:
-        xml_edit.set_cpus(tree, _or(change.cpus, now.cpus), _or(change.max_cpus, now.max_cpus))
-    if change.memory is not None or change.max_memory is not None:
-        xml_edit.set_memory(tree, _or(change.memory, now.memory), _or(change.max_memory, now.max_memory))
-    if change.topology is not None:
-        xml_edit.set_topology(tree, change.topology)
-    if change.cpu_allocation is not None:
-        xml_edit.set_cpu_allocation(tree, change.cpu_allocation, reader.shares)
-    if change.memory_allocation is not None:
-        xml_edit.set_memory_allocation(tree, change.memory_allocation)
-    if change.boot_order is not None:
-        xml_edit.set_boot_order(tree, change.boot_order)
-    if change.secure_boot is not None:
-        xml_edit.set_secure_boot(tree, change.secure_boot)
-    if change.tpm is not None:
-        xml_edit.set_tpm(tree, change.tpm)
-    if change.guest_os is not None:
-        xml_edit.set_guest_os(tree, change.guest_os)
-    if change.notes is not None:
-        xml_edit.set_notes(tree, change.notes)
 
 
 def _or(value: int | None, default: int) -> int:

@@ -13,7 +13,7 @@ from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.images import Image, Images
 from hyperkit.backends.libvirt.power import Power
 from hyperkit.backends.libvirt.reader import Reader
-from hyperkit.backends.libvirt.reconfigure import reconfigure
+from hyperkit.backends.libvirt.reconfigure import Reconfiguring
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.errors import AlreadyExists, HyperkitError, NotFound
@@ -34,6 +34,7 @@ class VMs:
         self._images = images
         self._reader = reader
         self._power = Power(connection, reader)
+        self._reconfiguring = Reconfiguring(connection, images, reader)
 
     def list(self) -> Sequence[VMRecord]:
         return self._connection.repeat(self._reader.list)
@@ -47,8 +48,7 @@ class VMs:
         return self._create(spec)
 
     def configure(self, vm_id: str, change: VMChange) -> VMRecord:
-        domain = self._connection.domain(vm_id)
-        return reconfigure(self._connection.conn, domain, change, self._reader)
+        return self._reconfiguring.change(vm_id, change)
 
     def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
         return self._power.act(vm_id, action)
@@ -58,6 +58,7 @@ class VMs:
         if domain.isActive():  # crashed, and kept by its <on_crash>
             domain.destroy()
         self._undefine(domain)
+        self._reader.forget(vm_id)
         for path in volumes:
             with suppress(NotFound):  # somebody else was quicker
                 self._images.remove(path)

@@ -157,6 +157,11 @@ def set_secure_boot(domain: ET.Element, on: bool) -> None:
         ET.SubElement(firmware, "feature", enabled="yes" if on else "no", name=feature)
 
 
+def set_uefi_variables(domain: ET.Element, path: str) -> None:
+    """The file of UEFI variables, such as what the guest's installer told the firmware to boot."""
+    child(child(domain, "os"), "nvram").text = path
+
+
 def set_tpm(domain: ET.Element, on: bool) -> None:
     """A TPM 2.0 by swtpm, or none."""
     devices = child(domain, "devices")

@@ -19,7 +19,7 @@ from hyperkit.errors import NotFound
 from hyperkit.specs import DiskBus, DiskFormat, DiskSpec, Firmware, NicSpec, VMSpec
 
 AGENT = "org.qemu.guest_agent.0"
-_SPARE_PORTS = 12
+_PORTS = 12  # four for the devices that every guest has, eight to grow into
 _PREFIX = {DiskBus.VIRTIO: "vd", DiskBus.SCSI: "sd", DiskBus.SATA: "sd", DiskBus.IDE: "hd"}
 _FORMATS = {DiskFormat.VHD: "vpc"}
 
@@ -129,7 +129,7 @@ def _qemu_devices(devices: ET.Element, platform: Platform) -> None:
         # On PCI Express a device is plugged into a port of its own, and ports cannot be hot-plugged.
         ET.SubElement(devices, "controller", type="pci", model="pcie-root")
         cards = sum(len(devices.findall(tag)) for tag in ("disk", "interface"))
-        for _ in range(cards + _SPARE_PORTS):
+        for _ in range(cards + _PORTS):
             ET.SubElement(devices, "controller", type="pci", model="pcie-root-port")
     if any(target.get("bus") == "scsi" for target in devices.iterfind("disk/target")):
         devices.append(scsi_controller())

@@ -71,9 +71,7 @@ def test_a_volume_name_that_is_taken_is_already_exists(bed: Bed) -> None:
     assert bed.backdoor.disk_size(volume.path) == 16 * MiB
 
 
-@behaviour(
-    "volumes.delete", "A deleted volume is gone, and deleting it again is NotFound.", requires=("volumes",)
-)
+@behaviour("volumes.delete", "A deleted volume is gone, and deleting it again is NotFound.", requires=("volumes",))
 def test_a_deleted_volume_is_gone(bed: Bed) -> None:
     volume = bed.store.volumes.create(bed.name_for("volume"), 8 * MiB)
     volume.delete()

@@ -98,9 +98,7 @@ def test_a_disk_id_that_the_vm_does_not_have_is_not_found(bed: Bed) -> None:
     assert len(bed.seen(vm).disks) == 1
 
 
-@behaviour(
-    "disks.detach", "A disk can be deleted as it is detached, if hyperkit created it.", requires=("attach",)
-)
+@behaviour("disks.detach", "A disk can be deleted as it is detached, if hyperkit created it.", requires=("attach",))
 def test_a_disk_can_be_deleted_as_it_is_detached(bed: Bed) -> None:
     foreign = bed.image()
     vm = bed.vm(disks=[SMALL, DiskSpec(path=foreign)])

@@ -29,9 +29,7 @@ def test_an_attached_nic_comes_after_those_that_were_there(bed: Bed) -> None:
     assert MAC in bed.backdoor.shape(vm.id).macs
 
 
-@behaviour(
-    "nics.attach", "An attached NIC's MAC address that another VM has is AlreadyExists.", requires=("attach",)
-)
+@behaviour("nics.attach", "An attached NIC's MAC address that another VM has is AlreadyExists.", requires=("attach",))
 def test_an_attached_nics_mac_address_that_another_vm_has_is_already_exists(bed: Bed) -> None:
     bed.vm(nics=[NicSpec(mac=MAC)])
     vm = bed.vm()
@@ -40,9 +38,7 @@ def test_an_attached_nics_mac_address_that_another_vm_has_is_already_exists(bed:
     assert len(bed.seen(vm).nics) == 0
 
 
-@behaviour(
-    "nics.detach", "A detached NIC is gone, and the others keep their ids and addresses.", requires=("attach",)
-)
+@behaviour("nics.detach", "A detached NIC is gone, and the others keep their ids and addresses.", requires=("attach",))
 def test_a_detached_nic_is_gone_and_the_others_keep_their_ids(bed: Bed) -> None:
     vm = bed.vm(nics=[NicSpec(), NicSpec(), NicSpec()])
     first, middle, last = vm.nics

@@ -22,9 +22,7 @@ def test_a_revert_brings_back_the_cpus_and_memory(bed: Bed) -> None:
     assert (shape.cpus, shape.memory) == (2, 64 * MiB)
 
 
-@behaviour(
-    "snapshots.revert", "A revert to a snapshot of a VM that was off leaves it off.", requires=("snapshots",)
-)
+@behaviour("snapshots.revert", "A revert to a snapshot of a VM that was off leaves it off.", requires=("snapshots",))
 def test_a_revert_to_a_snapshot_of_a_vm_that_was_off_leaves_it_off(bed: Bed) -> None:
     vm = bed.vm(disks=[DISK])
     snapshot = vm.snapshots.create("off")

@@ -68,9 +68,7 @@ def test_no_disk_is_deleted_if_none_is_to_be(bed: Bed) -> None:
     assert path in bed.backdoor.files()
 
 
-@behaviour(
-    "vms.delete", "A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM."
-)
+@behaviour("vms.delete", "A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM.")
 def test_a_disk_that_another_vm_uses_is_not_deleted(bed: Bed) -> None:
     vm = bed.vm(disks=[DiskSpec(size=8 * MiB)])
     path = vm.disks[0].path

@@ -24,9 +24,7 @@ def test_stop_cuts_the_power(bed: Bed) -> None:
     assert bed.backdoor.power_state(vm.id) is PowerState.OFF
 
 
-@behaviour(
-    "vms.set_power", "Pause keeps a running VM in memory, and resume lets it run on.", requires=("pause",)
-)
+@behaviour("vms.set_power", "Pause keeps a running VM in memory, and resume lets it run on.", requires=("pause",))
 def test_pause_keeps_a_running_vm_in_memory(bed: Bed) -> None:
     vm = bed.running()
     assert vm.pause().state is PowerState.PAUSED
@@ -35,9 +33,7 @@ def test_pause_keeps_a_running_vm_in_memory(bed: Bed) -> None:
     assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
 
 
-@behaviour(
-    "vms.set_power", "Suspend saves a running VM to disk, and start lets it run on.", requires=("suspend",)
-)
+@behaviour("vms.set_power", "Suspend saves a running VM to disk, and start lets it run on.", requires=("suspend",))
 def test_suspend_saves_a_running_vm_to_disk(bed: Bed) -> None:
     vm = bed.running()
     assert vm.suspend().state is PowerState.SUSPENDED

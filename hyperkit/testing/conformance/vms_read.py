@@ -47,8 +47,11 @@ def test_a_vm_that_vanishes_while_the_list_is_read_is_left_out(bed: Bed) -> None
 
     others = threading.Thread(target=come_and_go)
     others.start()
-    while others.is_alive():
-        assert steady in bed.host.vms.list()
+    try:
+        while others.is_alive():
+            assert steady in bed.host.vms.list()
+    finally:
+        others.join()
     assert not failures
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound, ResourceExhausted, Unsupported
@@ -92,6 +93,11 @@ class TestNew:
         with pytest.raises(AlreadyExists, match=r"taken\.qcow2"):
             images.make("vm", 0, DiskSpec(size=MiB, name="taken"))
         assert (host.images / "taken.qcow2").read_text() == "mine"
+        known = images.make("known", 0, DiskSpec(size=MiB, name="known")).path
+        for name in ("taken", "known"):
+            for linked in (True, False):
+                with pytest.raises(AlreadyExists, match=name):
+                    images.make("vm", 0, DiskSpec(base=known, name=name, linked=linked))
         first = images.make("same", 0, DiskSpec(size=MiB))
         second = images.make("same", 0, DiskSpec(size=MiB))
         assert first.path != second.path
@@ -143,6 +149,41 @@ class TestFromBase:
             assert "backing-filename" not in seen
             read = ["qemu-io", "-r", "-f", form, "-c", "read -P 7 0 1M", copy.path]
             assert b"failed" not in subprocess.run(read, check=True, capture_output=True).stdout
+
+    def test_thick(self, images: Images, base: Path, outside: Path) -> None:
+        raw = image(outside / "base.raw", "raw")
+        for source, form, size in (
+            (base, DiskFormat.QCOW2, 64 * MiB), (raw, DiskFormat.QCOW2, 64 * MiB), (raw, DiskFormat.RAW, 128 * MiB),
+        ):  # fmt: skip
+            spec = DiskSpec(base=str(source), linked=False, format=form, thin=False, size=size)
+            made = images.make("thick-copy", 0, spec)
+            assert info(made.path)["virtual-size"] == size
+            assert Path(made.path).stat().st_blocks * 512 >= size
+        for changes in ({"base": str(base)}, {"format": DiskFormat.QCOW2}):
+            with pytest.raises(InvalidRequest, match="all the space"):
+                images.make("thick-copy", 0, attrs.evolve(spec, **changes))
+        linked = images.make("thick-linked", 0, DiskSpec(base=str(base), thin=False))
+        assert Path(linked.path).stat().st_blocks * 512 < MiB
+
+    def test_full(self, images: Images, base: Path, host: LibvirtHost, conn: Any) -> None:
+        small = host.home / "small"
+        host.run("mkdir", "-p", str(small))
+        host.run("mount", "-t", "tmpfs", "-o", "size=512k", "small", str(small))
+        pool = conn.storagePoolCreateXML(
+            f"<pool type='dir'><name>small</name><target><path>{small}</path></target></pool>", 0
+        )
+        try:
+            for spec in (
+                DiskSpec(base=str(base), linked=False, datastore=pool.UUIDString()),
+                DiskSpec(base=str(base), linked=False, datastore=pool.UUIDString(), format=DiskFormat.RAW),
+                DiskSpec(size=MiB, thin=False, datastore=pool.UUIDString()),
+            ):
+                with pytest.raises(ResourceExhausted):
+                    images.make("full", 0, spec)
+                assert host.run("ls", str(small)) == ""
+        finally:
+            pool.destroy()
+            host.run("umount", str(small))
 
     def test_copy_of_a_linked_image_stands_alone(self, images: Images, base: Path, outside: Path) -> None:
         middle = outside / "middle.qcow2"

@@ -148,9 +148,7 @@ def detaches_a_nic_that_is_not_there(driver: Driver, call: Call, vm_id: str, nic
 
 
 @port("test_a_nic_moves_to_another_switch", "nics.update")
-def gives_a_nic_that_moves_a_new_address(
-    driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange
-) -> Any:
+def gives_a_nic_that_moves_a_new_address(driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange) -> Any:
     return call(vm_id, nic_id, changed(change, mac=world(driver).new_mac()))
 
 

@@ -201,5 +201,3 @@ def leaves_saved_memory_for_the_next_vm_of_the_name(patch: pytest.MonkeyPatch) -
 
     patch.setattr(World, "remove", without_its_memory)
     patch.setattr(World, "add", with_what_it_finds)
-
-

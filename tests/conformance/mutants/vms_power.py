@@ -84,5 +84,3 @@ def caches_vms_in_each_connection(patch: pytest.MonkeyPatch) -> None:
 def does_not_use_force(patch: pytest.MonkeyPatch) -> None:
     shutdown = VM.shutdown
     patch.setattr(VM, "shutdown", lambda vm, *, timeout, force: shutdown(vm, timeout=timeout))
-
-

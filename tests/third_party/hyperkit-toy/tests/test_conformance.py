@@ -14,7 +14,7 @@ import pytest
 
 import hyperkit
 from hyperkit import Host, HypervisorType, MiB, PowerState
-from hyperkit.testing import Backdoor, Bed, Image, Machine
+from hyperkit.testing import Backdoor, Bed, Image, Machine, Shape
 from hyperkit.testing.conformance import *  # noqa: F403
 
 
@@ -31,6 +31,19 @@ class ToyBackdoor:
     def power_state(self, vm_id: str) -> PowerState | None:
         path = self._root / "vms" / f"{vm_id}.json"
         return PowerState(json.loads(path.read_text())["state"]) if path.exists() else None
+
+    def shape(self, vm_id: str) -> Shape:
+        data = json.loads((self._root / "vms" / f"{vm_id}.json").read_text())
+        return Shape(
+            name=data["name"],
+            cpus=data["cpus"],
+            memory=data["memory"],
+            disks=frozenset(disk["path"] for disk in data["disks"]),
+            macs=frozenset(nic["mac"] for nic in data["nics"]),
+        )
+
+    def snapshots(self, vm_id: str) -> dict[str, str | None]:
+        return {}
 
     def switch_names(self) -> set[str]:
         return {json.loads(path.read_text())["name"] for path in (self._root / "switches").glob("*.json")}
