@@ -39,7 +39,7 @@ def allowed_change(
     different = {name: value for name, value in asked.fields().items() if getattr(record, name) != value}
     off = record.state in (PowerState.OFF, PowerState.CRASHED)
     if off:
-        _carry_ceilings(record, different)
+        _carry_ceilings(record, different, asked)
     else:
         for name, value in different.items():
             hot = _hot_capability(record, name, value)
@@ -64,13 +64,16 @@ def _hot_capability(record: VMRecord, name: str, value: object) -> str | None:
     return "hot_rename" if name == "name" else None
 
 
-def _carry_ceilings(record: VMRecord, different: dict[str, object]) -> None:
-    """A VM without room to grow has its ceiling at its size, and keeps it there as the size changes."""
+def _carry_ceilings(record: VMRecord, different: dict[str, object], asked: VMChange) -> None:
+    """A VM without room to grow has its ceiling at its size, and keeps it there as the size changes unless told."""
     for field, ceiling in (("cpus", "max_cpus"), ("memory", "max_memory")):
         size = different.get(field)
-        if size is None or ceiling in different or not isinstance(size, int):
+        said = getattr(asked, ceiling)
+        if not isinstance(size, int):
             continue
-        if getattr(record, ceiling) == getattr(record, field) or size > getattr(record, ceiling):
+        if said is not None:
+            different[ceiling] = said
+        elif getattr(record, ceiling) == getattr(record, field) or size > getattr(record, ceiling):
             different[ceiling] = size
 
 

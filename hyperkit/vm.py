@@ -314,13 +314,13 @@ class VM(Handle[VMRecord]):
 
     def _disks_to_delete(self, disks: DisksToDelete) -> tuple[str, ...]:
         own = self._record.disks
-        if isinstance(disks, str):
+        if isinstance(disks, str) or not isinstance(disks, Iterable):
             if disks not in ("created", "all", "none"):
                 refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
             return tuple(disk.path for disk in own if disks == "all" or (disks == "created" and disk.created))
         named = tuple(disk.path if isinstance(disk, Disk) else disk for disk in disks)
         for path in named:
-            if path not in {disk.path for disk in own}:
+            if path not in [disk.path for disk in own]:
                 refuse(
                     "disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}"
                 )

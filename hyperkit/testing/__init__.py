@@ -12,8 +12,22 @@ if TYPE_CHECKING:
     from hyperkit.testing.calls import Call, Calls
     from hyperkit.testing.fake import Fake, fake_host
     from hyperkit.testing.faults import Fault, Faults
+    from hyperkit.testing.seeding import seed
 
-__all__ = ["Backdoor", "Bed", "Call", "Calls", "Fake", "Fault", "Faults", "Image", "Machine", "Shape", "fake_host"]
+__all__ = [
+    "Backdoor",
+    "Bed",
+    "Call",
+    "Calls",
+    "Fake",
+    "Fault",
+    "Faults",
+    "Image",
+    "Machine",
+    "Shape",
+    "fake_host",
+    "seed",
+]
 
 # Imported on first use: pytest loads the plugin, and with it this, in every run of everybody who has hyperkit; and it
 # can rewrite the suite's assertions only of modules that nobody imported before.
@@ -22,6 +36,7 @@ _HOME = {
     **dict.fromkeys(("Call", "Calls"), "calls"),
     **dict.fromkeys(("Fake", "fake_host"), "fake"),
     **dict.fromkeys(("Fault", "Faults"), "faults"),
+    "seed": "seeding",
 }
 
 

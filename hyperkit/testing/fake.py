@@ -14,7 +14,6 @@ import attrs
 
 from hyperkit import checks, connect
 from hyperkit.backends.fake import forget
-from hyperkit.backends.fake.seed import Seed, change_guest, seed
 from hyperkit.backends.fake.world import World
 from hyperkit.capabilities import Capabilities, names
 from hyperkit.clock import VirtualClock
@@ -22,6 +21,7 @@ from hyperkit.errors import InvalidRequest
 from hyperkit.host import Host
 from hyperkit.testing.calls import Calls
 from hyperkit.testing.faults import Faults
+from hyperkit.testing.seeding import Seed, change_guest, seed
 from hyperkit.vm import VM
 
 _numbers = itertools.count(1)
@@ -67,7 +67,7 @@ class Fake:
         files: Iterable[Seed] = (),
         host: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add to what the host has, all or nothing: see `hyperkit.backends.fake.seed.seed`.
+        """Add to what the host has, all or nothing: see `hyperkit.testing.seed`.
 
         Args:
             file: a JSON file with an object of the same names; the arguments come on top of it.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+import attrs
 
 import hyperkit
-from hyperkit import Host, PowerState
+from hyperkit import Capabilities, Host, HyperkitError, PowerState
 from hyperkit.backends.fake import driver as fake_driver
+from hyperkit.backends.fake.profiles import ALL
 from hyperkit.backends.fake.world import World
 from hyperkit.driver import Driver
 from hyperkit.instrument import instrument, intercept
@@ -48,6 +51,23 @@ def world_of(host: Host) -> World:
 def host_with(world: World, url: str = "fake://") -> Host:
     """A host on a world that a test made itself."""
     return Host(instrument(fake_driver(world, url)))
+
+
+def all_but(**changes: Any) -> Capabilities:
+    """What a fake can do, but for some."""
+    return attrs.evolve(ALL, **changes)
+
+
+E = TypeVar("E", bound=HyperkitError)
+
+
+def refusal(kind: type[E], call: Callable[[], object]) -> E | None:
+    """The error of this kind that a call raises; None if it goes well."""
+    try:
+        call()
+    except kind as error:
+        return error
+    return None
 
 
 def put_in_state(host: Host, vm_id: str, state: PowerState) -> None:

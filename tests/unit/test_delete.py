@@ -68,6 +68,7 @@ def test_disks_can_be_named_by_their_objects() -> None:
         (["/other"], "/other", f"a disk of VM 'web1': {CREATED}, {OLD}"),
         ([OLD, "disk0"], "disk0", "a disk of VM 'web1'"),
         ([7], 7, "a disk of VM 'web1'"),
+        ([[OLD]], [OLD], "a disk of VM 'web1'"),
         (None, None, "'created', 'all', 'none', or a list of paths"),
         (7, 7, "'created', 'all', 'none', or a list of paths"),
     ],

@@ -159,7 +159,7 @@ def test_errors_travel_whole(kind: type[HyperkitError], travel: object) -> None:
 
 def test_an_error_travels_though_the_value_in_it_cannot() -> None:
     with pytest.raises(InvalidRequest) as caught:
-        hyperkit.VMSpec("web1", disks=[lambda: None])  # type: ignore[arg-type, list-item]
+        hyperkit.VMSpec("web1", disks=[lambda: None])
     arrived = pickle.loads(pickle.dumps(caught.value))
     assert str(arrived) == str(caught.value)
     assert arrived.field == "disks[0]"

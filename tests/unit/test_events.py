@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-import attrs
 import pytest
 
 from hyperkit import (
@@ -26,17 +25,16 @@ from hyperkit import (
     VMDeleted,
     VMStateChanged,
 )
-from hyperkit.backends.fake.profiles import ALL
 from hyperkit.backends.fake.world import World
 from hyperkit.driver import Change
 from hyperkit.events import events_of
-from tests.unit.support import host_with, world_of
+from tests.unit.support import all_but, host_with, world_of
 
 WAYS = ["pushed", "compared"]
 
 
 def host_that(way: str, **more: Any) -> Host:
-    return host_with(World(capabilities=attrs.evolve(ALL, events_pushed=way == "pushed"), **more))
+    return host_with(World(capabilities=all_but(events_pushed=way == "pushed"), **more))
 
 
 def told(event: Event) -> tuple[object, ...]:

@@ -8,10 +8,22 @@ from typing import Any
 import pytest
 
 import hyperkit
-from hyperkit import Cancelled, DiskSpec, GiB, Host, InvalidRequest, PowerState, ResourceExhausted, Task, Timeout
+from hyperkit import (
+    Cancelled,
+    DiskSpec,
+    GiB,
+    Host,
+    InvalidRequest,
+    PowerState,
+    ResourceExhausted,
+    Task,
+    Timeout,
+    VMSpec,
+)
 from hyperkit.backends.fake.jobs import JobMode
-from hyperkit.backends.fake.seed import seed
 from hyperkit.backends.fake.world import World
+from hyperkit.jobs import Job
+from hyperkit.testing import seed
 
 
 def slow_verbs(host: Host) -> dict[str, Callable[[], Task[Any]]]:
@@ -131,6 +143,11 @@ def test_a_job_that_is_done_is_not_undone_by_cancel() -> None:
     assert task.done
     task.cancel()
     assert task.result().name == "web1"
+    job = host.driver.vms.create(VMSpec("web2"))
+    assert isinstance(job, Job)
+    assert job.poll().done
+    job.cancel()
+    assert job.poll().error is None
 
 
 def test_a_job_fails_at_its_end_when_the_world_has_changed_meanwhile() -> None:

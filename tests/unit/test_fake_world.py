@@ -143,12 +143,14 @@ def test_a_profile_is_a_set_of_capabilities(profile: str) -> None:
         ("hyperv", lambda host: host.vms.create("a", guest_os="debian12"), "guest_os"),
         ("hyperv", lambda host: host.vms.create("a", kernel=KernelBoot("/k")), "kernel_boot"),
         ("libvirt", lambda host: host.vms.create("a").snapshots.create("s", quiesce=True), "snapshot_quiesced"),
-        ("libvirt", lambda host: host.vms.create("a", disks=[DiskSpec(size=GiB, format=DiskFormat.VMDK)]), "disk_formats"),
+        (
+            "libvirt",
+            lambda host: host.vms.create("a", disks=[DiskSpec(size=GiB, format=DiskFormat.VMDK)]),
+            "disk_formats",
+        ),
     ],
 )
-def test_a_profile_lacks_what_the_vendor_lacks(
-    profile: str, act: Callable[[Host], object], capability: str
-) -> None:
+def test_a_profile_lacks_what_the_vendor_lacks(profile: str, act: Callable[[Host], object], capability: str) -> None:
     with pytest.raises(Unsupported) as caught:
         act(hyperkit.connect(f"fake://?profile={profile}"))
     assert caught.value.capability == capability

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -319,7 +320,12 @@ def test_several_connections_share_faults(faults: Faults) -> None:
 
 
 def test_threads_share_faults_exactly(host: Host, faults: Faults) -> None:
+    def never(_spec: object) -> bool:
+        time.sleep(0.0001)  # another thread's turn, between the first fault's being due and its being counted
+        return False
+
     fault = faults.fail("vms.create", Busy("busy"), after=50, times=30)
+    faults.fail("vms.create", Busy("never"), when=never)
 
     def create(number: int) -> bool:
         try:

@@ -33,12 +33,11 @@ from hyperkit import (
     SwitchKind,
     Volume,
 )
-from hyperkit.backends.fake.profiles import ALL
 from hyperkit.backends.fake.world import World
 from hyperkit.collection import Collection
 from hyperkit.devices import Devices
 from hyperkit.handle import Handle
-from tests.unit.support import counted, host_with, put_in_state
+from tests.unit.support import all_but, counted, host_with, put_in_state
 
 KINDS: dict[str, Callable[[Host], Handle[Any]]] = {
     "vm": lambda host: host.vms.one(name="web1"),
@@ -300,7 +299,7 @@ def test_reprs_of_the_less_usual() -> None:
 
 
 def test_kinds_differ() -> None:
-    kinds = [VM, Disk, Nic, Cdrom, Snapshot, Switch, Datastore, Volume]
+    kinds: list[type[Handle[Any]]] = [VM, Disk, Nic, Cdrom, Snapshot, Switch, Datastore, Volume]
     assert len({kind.kind for kind in kinds}) == len(kinds)
 
 
@@ -371,7 +370,7 @@ HOT = [
 def test_devices_of_a_running_vm_change_by_capability(
     capability: str, change: Callable[[VM], object], state: PowerState, able: bool
 ) -> None:
-    world = World(capabilities=attrs.evolve(ALL, **{capability: able}))
+    world = World(capabilities=all_but(**{capability: able}))
     world.add_file("/fake/images/a.iso", MiB)
     vm = furnish(host_with(world))
     put_in_state(vm.host, vm.id, state)

@@ -69,7 +69,9 @@ VM = VMRecord(
     max_memory=2 * GiB,
     topology=CpuTopology(2, 2),
     cpu_allocation=Allocation(100, 200, 300),
-    disks=(DiskRecord(id="vda", path="/a", size=None, format=DiskFormat.RAW, bus=DiskBus.SATA, created=True, base="/b"),),
+    disks=(
+        DiskRecord(id="vda", path="/a", size=None, format=DiskFormat.RAW, bus=DiskBus.SATA, created=True, base="/b"),
+    ),
     nics=(NicRecord(id="n", mac="52:54:00:00:00:01", switch_id="7", switch="lan", vlan=3, link_up=False),),
     cdroms=(CdromRecord(id="sda", iso="/i"), CdromRecord(id="sdb")),
     firmware=Firmware.UEFI,
@@ -81,7 +83,14 @@ EVENT: dict[str, Any] = {"time": NOW, "vm_id": "1", "name": "web1", "before": VM
 
 ONE_OF_EACH: list[attrs.AttrsInstance] = [
     HostRecord(
-        id="h", name="h", product="p", version="1", hypervisor_type=HypervisorType.HOSTED, cpus=1, memory=1, memory_free=1
+        id="h",
+        name="h",
+        product="p",
+        version="1",
+        hypervisor_type=HypervisorType.HOSTED,
+        cpus=1,
+        memory=1,
+        memory_free=1,
     ),
     VM,
     *VM.disks,

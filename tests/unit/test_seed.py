@@ -35,8 +35,8 @@ from hyperkit import (
     VMStateChanged,
     to_dict,
 )
-from hyperkit.backends.fake.seed import GUEST, change_guest, seed
 from hyperkit.backends.fake.world import World
+from hyperkit.testing.seeding import GUEST, change_guest, seed
 
 INVENTORY: dict[str, Any] = {
     "host": {"name": "lab1", "cpus": 8, "memory": "64 GiB", "uplinks": ["br0"], "boot_seconds": 20},

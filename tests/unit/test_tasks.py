@@ -98,7 +98,8 @@ def test_what_comes_at_the_last_moment_is_taken() -> None:
 
 
 def test_a_pause_of_ones_own_takes_the_place_of_sleep() -> None:
-    clock, paused = Recorded(), []
+    clock = Recorded()
+    paused: list[float] = []
     wait_until(after(3), clock=clock, timeout=None, what="x", pause=paused.append)
     assert paused == pytest.approx([0.02, 0.03])
     assert clock.sleeps == []
@@ -155,7 +156,7 @@ def test_a_result_is_finished_once_and_kept() -> None:
 
 def test_none_can_be_a_result() -> None:
     task: Task[None] = Task(DoneJob(None), what="delete", clock=VirtualClock(), finish=lambda _: None)
-    assert task.result() is None  # type: ignore[func-returns-value]
+    assert task.result() is None
     assert task.done
 
 
@@ -175,8 +176,7 @@ def test_done_and_progress_each_look_once() -> None:
     job = Scripted(at(0.1), at(0.2), done("x"))
     task = task_of(job)
     assert task.progress.fraction == 0.1
-    assert not task.done
-    assert task.done
+    assert [task.done, task.done] == [False, True]
     assert task.progress == Progress(1.0, "done")
     assert job.polls == 3
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import attrs
+
 from hyperkit.backends.fake.datastores import FakeDatastores
 from hyperkit.backends.fake.disks import FakeDisks
 from hyperkit.backends.fake.events import FakeEvents
@@ -30,9 +32,8 @@ from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.backends.fake.volumes import FakeVolumes
 from hyperkit.backends.fake.world import World
 from hyperkit.clock import Clock, SystemClock, VirtualClock
-from hyperkit.driver import Driver, Target
+from hyperkit.driver import PORTS, Driver, Target
 from hyperkit.errors import HyperkitError, InvalidRequest
-from hyperkit.instrument import intercept
 
 T = TypeVar("T")
 
@@ -78,13 +79,12 @@ def driver(world: World, url: str = "fake://") -> Driver:
         close=_stays_in_memory,
         clock=world.clock,
     )
-
-    def carrying_on(_operation: str, method: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        world.carry_on()
-        return method(*args)
-
-    # Only where time can have done something since the last call.
-    return intercept(driver, carrying_on) if world.jobs.seconds else driver
+    if not world.jobs.seconds:
+        return driver
+    ports: dict[str, Any] = {
+        name: _AtWork(world, port) for name in PORTS if (port := getattr(driver, name)) is not None
+    }
+    return attrs.evolve(driver, **ports)
 
 
 def _world(target: Target) -> World:
@@ -104,6 +104,23 @@ def _choose(option: str, value: str, choices: Mapping[str, T]) -> T:
     if value not in choices:
         raise InvalidRequest(f"{option}={value!r}: choose one of {', '.join(choices)}", field=option, value=value)
     return choices[value]
+
+
+class _AtWork:
+    """A port of a host whose jobs end by the clock: what time has done is done before each call."""
+
+    def __init__(self, world: World, port: object) -> None:
+        self._world = world
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def call(*args: Any) -> Any:
+            self._world.carry_on()
+            return method(*args)
+
+        return call
 
 
 def _nothing_of_a_vendor(_error: Exception) -> HyperkitError | None:

@@ -37,6 +37,7 @@ def test_a_vms_new_disk_is_among_the_volumes_of_its_datastore(bed: Bed) -> None:
     before = {volume.path for volume in bed.store.volumes}
     disk = bed.vm(disks=[DiskSpec(size=16 * MiB, datastore=bed.store.name)]).disks[0]
     new = [volume for volume in bed.store.volumes if volume.path not in before]
+    assert disk.path in bed.backdoor.files()
     assert [(volume.path, volume.size) for volume in new] == [(disk.path, 16 * MiB)]
     assert new[0].record.datastore_id == bed.store.id
 

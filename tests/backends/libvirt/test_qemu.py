@@ -1,0 +1,152 @@
+"""VMs on a real libvirtd with QEMU: what only libvirt has, so that no conformance test is about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+import hyperkit
+from hyperkit import VM, Allocation, Busy, DiskSpec, Firmware, Host, InvalidState, MiB, NicSpec, PowerState
+from tests.beds.libvirt_qemu import LibvirtHost, missing
+
+libvirt = pytest.importorskip("libvirt")
+pytestmark = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
+
+SMALL = 64 * MiB
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[LibvirtHost]:
+    with LibvirtHost() as machine:
+        yield machine
+
+
+@pytest.fixture
+def host(machine: LibvirtHost) -> Iterator[Host]:
+    with hyperkit.connect(machine.uri) as host:
+        yield host
+        for vm in host.vms.list():
+            vm.delete(force=True)
+
+
+@pytest.fixture
+def raw(machine: LibvirtHost, host: Host) -> Iterator[Any]:
+    raw = libvirt.open(machine.uri)
+    yield raw
+    raw.close()
+
+
+def variables(machine: LibvirtHost) -> set[str]:
+    return {path.name for path in (machine.home / "lib/qemu/nvram").glob("*")}
+
+
+def template(raw: Any, vm: VM) -> str:
+    """The UEFI variables that the running VM began with."""
+    nvram = ET.fromstring(raw.lookupByUUIDString(vm.id).XMLDesc(0)).find("os/nvram")
+    assert nvram is not None
+    return Path(nvram.get("template", "")).name
+
+
+def test_uefi_variables_follow_a_change_of_secure_boot_and_of_name(machine: LibvirtHost, host: Host, raw: Any) -> None:
+    vm = host.vms.create("uefi", memory=SMALL, firmware=Firmware.UEFI)
+    vm.start().stop()
+    assert variables(machine) == {"uefi_VARS.fd"}
+    vm.configure(secure_boot=True)
+    assert vm.start().record.secure_boot
+    assert ".ms." in template(raw, vm)
+    vm.stop()
+    assert variables(machine) == {f"{vm.id}-secure_VARS.fd"}  # the others have no keys, and are of no use now
+    vm.rename("other")
+    vm.start().stop()
+    assert variables(machine) == {f"{vm.id}-secure_VARS.fd"}
+    vm.delete()
+    assert variables(machine) == set()
+
+
+def test_a_renamed_vm_keeps_its_uefi_variables(machine: LibvirtHost, host: Host) -> None:
+    vm = host.vms.create("before", memory=SMALL, firmware=Firmware.UEFI)
+    vm.start().stop()
+    vm.rename("after").start().stop()
+    assert variables(machine) == {"before_VARS.fd"}
+    vm.delete()
+    assert variables(machine) == set()
+
+
+FOREIGN = """
+<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>foreign</name>
+<metadata><a:x xmlns:a='urn:other'><a:y z='1'/></a:x></metadata><memory unit='MiB'>64</memory><vcpu>2</vcpu>
+<cputune><quota>50000</quota><period>100000</period></cputune><os><type arch='x86_64' machine='pc'>hvm</type></os>
+<features><acpi/></features><devices><graphics type='vnc' port='-1' passwd='s3cret'/><sound model='ich6'/>
+<watchdog model='i6300esb' action='reset'/></devices>
+<qemu:commandline><qemu:env name='FOO' value='bar'/></qemu:commandline></domain>"""
+
+
+def test_a_change_of_somebody_elses_vm_keeps_what_hyperkit_does_not_know(host: Host, raw: Any) -> None:
+    domain = raw.defineXML(FOREIGN)
+    vm = host.vms.one(name="foreign")
+    assert vm.record.cpu_allocation == Allocation(limit=1000)
+    vm.configure(cpus=1, notes="mine now", cpu_allocation=Allocation(limit=700))
+    tree = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
+    assert tree.find("metadata/{urn:other}x/{urn:other}y[@z='1']") is not None
+    assert tree.find("devices/graphics[@passwd='s3cret']") is not None
+    assert tree.find("devices/sound") is not None
+    assert tree.find("devices/watchdog[@action='reset']") is not None
+    assert tree.find("{http://libvirt.org/schemas/domain/qemu/1.0}commandline") is not None
+    assert (vm.cpus, vm.notes, vm.record.cpu_allocation) == (1, "mine now", Allocation(limit=700))
+    assert vm.start().state is PowerState.RUNNING
+
+
+def test_a_session_outlives_a_restart_of_the_daemon(machine: LibvirtHost, host: Host) -> None:
+    vm = host.vms.create("vm", memory=SMALL).start().pause()
+    machine.restart_libvirtd()
+    assert vm.refresh().state is PowerState.PAUSED
+    machine.restart_libvirtd()
+    assert [found.id for found in host.vms.list()] == [vm.id]
+    assert vm.resume().state is PowerState.RUNNING
+
+
+def test_a_guest_that_does_not_let_go_keeps_its_disk(host: Host) -> None:
+    """There is no system that could: the VM has nothing to boot."""
+    vm = host.vms.create("vm", memory=SMALL, disks=[DiskSpec(size=MiB)]).start()
+    disk = vm.disks.attach(DiskSpec(size=2 * MiB))
+    with pytest.raises(Busy, match="does not let go of disk vdb"):
+        disk.detach(delete=True)
+    assert [found.path for found in vm.stop().disks] == [vm.disks[0].path, disk.path]
+    assert vm.disks[1].created
+
+
+def test_a_running_vms_card_is_not_plugged_in_or_out(host: Host) -> None:
+    host.switches.create("lan")
+    vm = host.vms.create("vm", memory=SMALL, nics=[NicSpec(switch="lan"), NicSpec()]).start()
+    before = vm.record.nics
+    with pytest.raises(InvalidState, match="set_link"):
+        vm.nics[0].disconnect()
+    with pytest.raises(InvalidState, match="set_link"):
+        vm.nics[1].connect("lan")
+    with pytest.raises(InvalidState, match="address"):
+        vm.nics[0].set_mac("52:54:00:00:00:01")
+    assert vm.refresh().record.nics == before
+    vm.delete(force=True)
+    host.switches.one(name="lan").delete()
+
+
+def test_a_failed_start_is_told_as_the_reason(host: Host, raw: Any) -> None:
+    vm = host.vms.create("vm", memory=SMALL, disks=[DiskSpec(size=MiB)])
+    raw.storageVolLookupByPath(vm.disks[0].path).delete(0)
+    with pytest.raises(hyperkit.HyperkitError):
+        vm.start()
+    assert vm.refresh().state is PowerState.OFF
+    assert vm.disks[0].size is None
+
+
+@pytest.mark.parametrize("notes", ["a\r\nb", " \n x \t ", "é𝄞\x85\u2028", "]]>&amp;<b/>"])
+def test_notes_outlive_a_restart_of_the_daemon(machine: LibvirtHost, host: Host, notes: str) -> None:
+    vm = host.vms.create("vm", memory=SMALL, notes=notes)
+    machine.restart_libvirtd()
+    assert vm.refresh().notes == notes
+    vm.start().configure(notes=notes + "!")
+    assert vm.stop().notes == notes + "!"
