@@ -458,7 +458,7 @@ class GuestPort(Protocol):
     """What the host can learn from inside a guest."""
 
     def addresses(self, vm_id: str) -> Sequence[AddressRecord]:
-        """Read the guest's addresses, loopback left out; empty while there are none.
+        """Read the guest's addresses, loopback and link-local left out; empty while there are none.
 
         Requires: `guest_addresses`.
 

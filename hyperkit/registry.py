@@ -6,15 +6,18 @@ their scheme. A vendor's SDK is imported when its scheme is first used, never by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import attrs
 
 from hyperkit.driver import Backend
 from hyperkit.errors import ConnectionFailed, InvalidRequest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "hyperkit.backends"
 
@@ -46,7 +49,7 @@ BUILTIN: Mapping[str, Known] = MappingProxyType(
 
 def schemes() -> tuple[str, ...]:
     """Every scheme that `find` knows now."""
-    return tuple(sorted({*BUILTIN, *(point.name for point in entry_points(group=GROUP))}))
+    return tuple(sorted({*BUILTIN, *(point.name for point in _others())}))
 
 
 def find(scheme: str) -> Backend:
@@ -60,7 +63,7 @@ def find(scheme: str) -> Backend:
     known = BUILTIN.get(base)
     if known is not None:
         return _load(known, base)
-    for point in entry_points(group=GROUP, name=base):
+    for point in _others(name=base):
         try:
             backend: Backend = point.load()
         except (ImportError, AttributeError) as error:
@@ -82,3 +85,10 @@ def _load(known: Known, scheme: str) -> Backend:
             raise
         raise ConnectionFailed(f"{scheme}:// needs the Python module {known.needs!r}: {known.hint}") from error
     return backend
+
+
+def _others(**select: str) -> Iterable[EntryPoint]:
+    # Imported here: it takes longer than the rest of this package's beginning, and few need it.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    return entry_points(group=GROUP, **select)

@@ -11,6 +11,7 @@ from hyperkit.errors import HyperkitError, TaskFailed, Timeout
 from hyperkit.jobs import DoneJob, Job, JobStatus, Progress
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 1.0
@@ -49,14 +50,14 @@ def wait_until(
         length = min(length * 1.5, _LONGEST_PAUSE)
 
 
-class Task(Generic[T]):
+class Task(Generic[T_co]):
     """Work that a ``begin_*`` method started. It goes on whether or not anybody looks.
 
     There is no hidden thread: progress is looked up, and callbacks are called, inside `done`, `progress`,
     `wait` and `result`.
     """
 
-    def __init__(self, job: Job[Any], *, what: str, clock: Clock, finish: Callable[[Any], T]) -> None:
+    def __init__(self, job: Job[Any], *, what: str, clock: Clock, finish: Callable[[Any], T_co]) -> None:
         self.id = f"task-{next(_serial)}"
         self.what = what
         """What is being done, in words (``create VM 'web1'``)."""
@@ -65,7 +66,7 @@ class Task(Generic[T]):
         self._finish = finish
         self._callbacks: list[Callable[[Progress], None]] = []
         self._status: JobStatus[Any] = JobStatus(False)
-        self._result: T | None = None
+        self._result: T_co | None = None
         self._error: HyperkitError | None = None
 
     def __repr__(self) -> str:
@@ -142,7 +143,7 @@ class Task(Generic[T]):
             pause=lambda seconds: self._job.wait(seconds, self._clock),
         )
 
-    def result(self, timeout: float | None = None) -> T:
+    def result(self, timeout: float | None = None) -> T_co:
         """Wait for the end and return what the blocking method would have returned, or raise what it would.
 
         Raises:

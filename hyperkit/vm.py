@@ -250,13 +250,13 @@ class VM(Handle[VMRecord]):
 
         Raises:
             Timeout: it has none within ``timeout`` seconds.
-            InvalidState: the VM is not running, so that none can come.
+            InvalidState: the VM does not run, or stopped meanwhile, so that none can come.
         """
-        if self.refresh().state is not PowerState.RUNNING:
-            raise self._invalid_state("wait_for_address", "no address can come to")
 
         def first() -> str | None:
             found = sorted((":" in record.address, record.address) for record in self.addresses())
+            if not found and self.refresh().state is not PowerState.RUNNING:
+                raise self._invalid_state("wait_for_address", "no address can come to")
             return found[0][1] if found else None
 
         return wait_until(first, clock=self._host.clock, timeout=timeout, what=f"an address of {self.label}")

@@ -3,8 +3,6 @@
 ``hyperkit_host`` is an ordinary host; ``hyperkit_fake`` is the hand behind it: seeds, faults, calls, time.
 """
 
-# ruff: noqa: S101  # tests are made of assertions
-
 from __future__ import annotations
 
 import pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from hyperkit import (
     NotFound,
     PowerState,
     Progress,
+    SystemClock,
     Task,
     TaskFailed,
     Timeout,
@@ -295,6 +297,29 @@ def test_as_job() -> None:
     job = Scripted(done("x"))
     assert as_job(job) is job
     assert as_job("record").poll() == JobStatus(True, Progress(1.0, "done"), "record")
+
+
+# Clocks
+
+
+def test_virtual_time_passes_only_by_waiting_and_never_back() -> None:
+    clock = VirtualClock(datetime(2030, 1, 1, tzinfo=UTC))
+    assert (clock.monotonic(), clock.utcnow()) == (0, datetime(2030, 1, 1, tzinfo=UTC))
+    clock.sleep(90)
+    clock.advance(0.5)
+    assert clock.monotonic() == 90.5
+    assert clock.utcnow() == datetime(2030, 1, 1, 0, 1, 30, 500_000, tzinfo=UTC)
+    assert repr(clock) == "VirtualClock(elapsed=90.5)"
+    with pytest.raises(ValueError, match="cannot go back"):
+        clock.advance(-1)
+
+
+def test_system_time_is_aware_and_does_not_go_back() -> None:
+    clock = SystemClock()
+    before = clock.monotonic()
+    clock.sleep(0)
+    assert clock.monotonic() >= before
+    assert clock.utcnow().utcoffset() == timedelta(0)
 
 
 # Slow verbs

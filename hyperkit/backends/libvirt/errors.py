@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import libvirt
 
@@ -199,8 +200,7 @@ def translate(error: Exception) -> HyperkitError | None:
     return kind(f"{text} (libvirt error {code}/{domain})" if kind is BackendError else text)
 
 
-def _kind(error: Exception) -> type[HyperkitError]:
-    assert isinstance(error, libvirt.libvirtError)  # noqa: S101  callers have looked
+def _kind(error: Any) -> type[HyperkitError]:
     code, text = error.get_error_code(), str(error)
     name = _NAMES.get(code, "")
     if name == "SYSTEM_ERROR":
@@ -217,7 +217,7 @@ def _kind(error: Exception) -> type[HyperkitError]:
     return ERRORS.get(name, BackendError)
 
 
-def _system_error(error: Exception, text: str) -> type[HyperkitError]:
-    if error.get_error_domain() == _TRANSPORT:  # type: ignore[attr-defined]
+def _system_error(error: Any, text: str) -> type[HyperkitError]:
+    if error.get_error_domain() == _TRANSPORT:
         return ConnectionFailed if "connect" in text.lower() else ConnectionLost
-    return _BY_ERRNO.get(error.get_int1() or 0, BackendError)  # type: ignore[attr-defined]
+    return _BY_ERRNO.get(error.get_int1() or 0, BackendError)

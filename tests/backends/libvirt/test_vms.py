@@ -77,9 +77,12 @@ class Bed:
             domain.undefineFlags(3)
         self.calls: Counter[str] = Counter()
         self.before: Callable[[str], None] = lambda _name: None
-        self.connection._conn = Counting(self.raw, self.calls, lambda name: self.before(name))
+        self.connection._conn = Counting(self.raw, self.calls, self._called)
         self.images = Images(self.connection)
         self.vms = VMs(self.connection, PLATFORM, self.images, Reader(self.connection, 1024))
+
+    def _called(self, name: str) -> None:
+        self.before(name)  # whatever it is by then
 
     def create(self, name: str, **fields: Any) -> VMRecord:
         made = self.vms.create(VMSpec(name, **fields))
@@ -147,7 +150,8 @@ def test_a_power_verb_does_not_ask_for_sizes(bed: Bed) -> None:
 
 def test_a_record_of_the_list_is_the_one_that_get_and_a_verb_return(bed: Bed) -> None:
     network = bed.raw.listAllNetworks()[0].UUIDString()
-    vm = bed.create("vm", disks=[DiskSpec(size=MiB), DiskSpec(size=2 * MiB)], nics=[NicSpec(switch=network)], notes="n\r")
+    disks = [DiskSpec(size=MiB), DiskSpec(size=2 * MiB)]
+    vm = bed.create("vm", disks=disks, nics=[NicSpec(switch=network)], notes="n\r")
     assert bed.vms.list() == [vm]
     for action in (PowerAction.START, PowerAction.PAUSE, PowerAction.SUSPEND, PowerAction.DISCARD):
         after = done(bed.vms.set_power(vm.id, action))

@@ -76,7 +76,8 @@ def test_memory_slots_are_a_ceiling() -> None:
 
 
 def test_cpus_below_the_ceiling() -> None:
-    read = record("<domain><vcpu current='2'>8</vcpu><cpu><topology sockets='2' dies='2' cores='2' threads='1'/></cpu></domain>")
+    topology = "<topology sockets='2' dies='2' cores='2' threads='1'/>"
+    read = record(f"<domain><vcpu current='2'>8</vcpu><cpu>{topology}</cpu></domain>")
     assert (read.cpus, read.max_cpus, read.topology) == (2, 8, CpuTopology(4, 2, 1))
 
 
@@ -87,7 +88,8 @@ def test_disks_of_every_kind() -> None:
             <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/a b.qcow2'/>
               <backingStore type='file'><format type='qcow2'/><source file='/base.qcow2'/><backingStore/></backingStore>
               <target dev='vda' bus='virtio'/></disk>
-            <disk type='block'><driver type='raw'/><source dev='/dev/vg/lv'/><target dev='sda' bus='scsi'/><readonly/></disk>
+            <disk type='block'><driver type='raw'/><source dev='/dev/vg/lv'/><readonly/>
+              <target dev='sda' bus='scsi'/></disk>
             <disk type='network' device='disk'><driver type='raw'/><source protocol='rbd' name='pool/image'/>
               <target dev='vdb' bus='virtio'/></disk>
             <disk type='volume' device='lun'><source pool='p' volume='v'/><target dev='sdb' bus='scsi'/></disk>
