@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -234,14 +236,28 @@ def test_finding_by_what_there_is_not_names_what_there_is(host: Host) -> None:
     assert (caught.value.field, caught.value.value) == ("sate", PowerState.RUNNING)
 
 
+def test_brackets_in_a_name_are_no_pattern(host: Host) -> None:
+    odd = host.vms.create("[w]eb1")
+    assert host.vms.find(name="[w]eb1") == [odd]
+
+
+def test_a_name_that_is_no_text_fits_nothing(host: Host) -> None:
+    assert host.vms.find(name=None) == host.vms.find(name=7) == []
+
+
+def test_finding_in_an_empty_collection() -> None:
+    host, _ = counted()
+    assert host.vms.find(name="web*", state=PowerState.OFF) == []
+
+
 # Names become ids
 
 
 def test_a_switch_may_be_given_by_name_or_id(host: Host) -> None:
     lan = host.switches.create("lan", SwitchKind.INTERNAL)
-    vm = host.vms.create("new", nics=[NicSpec("lan"), NicSpec(lan.id)])
-    assert [nic.record.switch_id for nic in vm.nics] == [lan.id, lan.id]
-    assert [nic.switch for nic in vm.nics] == ["lan", "lan"]
+    vm = host.vms.create("new", nics=[NicSpec("lan"), NicSpec(lan.id), NicSpec()])
+    assert [nic.record.switch_id for nic in vm.nics] == [lan.id, lan.id, None]
+    assert [nic.switch for nic in vm.nics] == ["lan", "lan", None]
 
 
 def test_an_id_goes_before_a_name(host: Host) -> None:
@@ -263,8 +279,9 @@ def test_a_switch_name_that_fits_several_is_ambiguous() -> None:
 def test_a_datastore_may_be_given_by_name_or_id(host: Host) -> None:
     host.native.add_datastore("fast", "/fast")  # type: ignore[attr-defined]
     fast = host.datastores.one(name="fast")
-    vm = host.vms.create("new", disks=[DiskSpec(size=GiB, datastore="fast"), DiskSpec(size=GiB, datastore=fast.id)])
-    assert [disk.path for disk in vm.disks] == ["/fast/new-0.qcow2", "/fast/new-1.qcow2"]
+    places = ["fast", fast.id, None]
+    vm = host.vms.create("new", disks=[DiskSpec(size=GiB, datastore=place) for place in places])
+    assert [disk.path for disk in vm.disks] == ["/fast/new-0.qcow2", "/fast/new-1.qcow2", "/fake/images/new-0.qcow2"]
     with pytest.raises(NotFound, match=r"no datastore 'slow' on fake://; it has 'default', 'fast'"):
         vm.disks.attach(DiskSpec(size=GiB, datastore="slow"))
 
@@ -295,3 +312,62 @@ def test_the_switch_knows_its_vms(host: Host) -> None:
     vm = host.vms.create("new", nics=[NicSpec("lan")])
     assert lan.vms() == [vm]
     assert host.switches.one(name="other").vms() == []
+
+
+# Volumes
+
+
+def test_files_go_up_and_come_down(host: Host, tmp_path: Path) -> None:
+    volumes = host.datastores.one(name="default").volumes
+    local = tmp_path / "a.iso"
+    local.write_bytes(b"boot me")
+    for source, name, wanted in (
+        (local, None, "a.iso"),
+        (str(local), "b.iso", "b.iso"),
+        (local, "c.iso", "c.iso"),
+    ):
+        volume = volumes.upload(source, name)
+        assert (volume.name, volume.size) == (wanted, 7)
+        target = volume.download(tmp_path / f"back-{wanted}")
+        assert target.read_bytes() == b"boot me"
+        assert volumes.get(volume.id) == volume
+    part = volumes.upload(io.BytesIO(b"0123456789"), "part", size=4)
+    assert part.download(tmp_path / "part").read_bytes() == b"0123"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({}, "name"),
+        ({"name": "a"}, "size"),
+        ({"size": 1}, "name"),
+        ({"name": "a/b", "size": 1}, "name"),
+        ({"name": "a", "size": -1}, "size"),
+        ({"name": "a", "size": True}, "size"),
+    ],
+)
+def test_an_open_file_needs_a_name_and_a_size(arguments: dict[str, Any], field: str) -> None:
+    host, calls = furnished()
+    volumes = host.datastores.one(name="default").volumes
+    calls.clear()
+    with pytest.raises(InvalidRequest) as caught:
+        volumes.upload(io.BytesIO(b"x"), **arguments)
+    assert caught.value.field == field
+    assert calls == []
+
+
+def test_a_download_overwrites_nothing_and_leaves_no_half(host: Host, tmp_path: Path) -> None:
+    volumes = host.datastores.one(name="default").volumes
+    volume = volumes.create("a", MiB)
+    there = tmp_path / "there"
+    there.write_text("precious")
+    with pytest.raises(FileExistsError):
+        volume.download(there)
+    assert there.read_text() == "precious"
+    volume.delete()
+    with pytest.raises(NotFound) as caught:
+        volume.download(tmp_path / "half")
+    assert not (tmp_path / "half").exists()
+    assert caught.value.resource == "volume 'a'"
+    with pytest.raises(NotFound):
+        volume.refresh()

@@ -303,6 +303,14 @@ def test_a_topology_that_was_odd_before_hinders_no_other_change() -> None:
     assert vm.configure(notes="n", tpm=True).notes == "n"
 
 
+def test_an_allocation_that_was_odd_before_hinders_no_other_change() -> None:
+    vm, _ = make()
+    world = vm.host.native
+    assert isinstance(world, World)
+    world.update(world.machine(vm.id), cpu_allocation=Allocation(99_000))
+    assert vm.configure(notes="n", tpm=True).notes == "n"
+
+
 # Refused as a whole
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hyperkit import VM, Busy, DiskSpec, GiB, Host, InvalidRequest, InvalidState, MiB, NotFound, PowerState
+from hyperkit import VM, Busy, DiskSpec, GiB, Host, InvalidRequest, InvalidState, MiB, NicSpec, NotFound, PowerState
 from tests.unit.support import Calls, counted, put_in_state, world_of
 
 OLD = "/fake/images/old.qcow2"
@@ -233,8 +233,6 @@ def test_detach_with_delete_is_refused_as_a_whole(prepare: Callable[[VM], object
 
 
 def test_a_switch_in_use_is_not_deleted_and_the_error_names_a_few() -> None:
-    from hyperkit import NicSpec
-
     host, calls = counted()
     lan = host.switches.create("lan")
     for number in range(7):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 
 from hyperkit import (
@@ -20,6 +21,7 @@ from hyperkit import (
     NicSpec,
     PowerState,
     StateReason,
+    VirtualClock,
     VMChanged,
     VMCreated,
     VMDeleted,
@@ -168,6 +170,23 @@ def test_events_have_the_time_in_utc(way: str) -> None:
     assert event.time >= host.clock.utcnow() - timedelta(seconds=3)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_without_a_timeout_it_waits_as_long_as_it_takes(way: str) -> None:
+    class Ticking(VirtualClock):
+        """A clock in whose 2000th second somebody creates a VM."""
+
+        def sleep(self, seconds: float) -> None:
+            before = self.monotonic()
+            super().sleep(seconds)
+            if before < 2000 <= self.monotonic():
+                host.vms.create("late")
+
+    host = host_that(way, clock=Ticking())
+    event = next(host.events.stream())
+    assert (type(event), event.name) == (VMCreated, "late")
+    assert 2000 <= host.clock.monotonic() <= 2002
+
+
 # Pushed
 
 
@@ -204,6 +223,17 @@ def test_a_stream_unsubscribes_at_its_end_even_if_nobody_read_it(end: Callable[[
 
 
 # Compared
+
+
+def test_a_port_that_the_capability_denies_is_not_used() -> None:
+    """A version of the host may have the interface and no use of it."""
+    world = World()
+    host = host_with(world)
+    host.driver = attrs.evolve(host.driver, capabilities=all_but(events_pushed=False))
+    stream = host.events.stream(timeout=2)
+    host.vms.create("web1")
+    assert world.sinks == []
+    assert [type(event) for event in stream] == [VMCreated]
 
 
 def test_comparing_reads_every_interval() -> None:

@@ -37,6 +37,7 @@ from hyperkit.backends.fake.world import World
 from hyperkit.collection import Collection
 from hyperkit.devices import Devices
 from hyperkit.handle import Handle
+from hyperkit.records import DiskRecord, NicRecord
 from tests.unit.support import all_but, counted, host_with, put_in_state
 
 KINDS: dict[str, Callable[[Host], Handle[Any]]] = {
@@ -114,6 +115,15 @@ def test_an_object_of_another_kind_or_a_name_is_not_equal() -> None:
     assert vm != vm.name
     assert vm != vm.snapshots.list()[0]
     assert (vm == object()) is False
+
+
+def test_two_kinds_may_have_one_id() -> None:
+    host, _ = counted()
+    vm = furnish(host)
+    disk = Disk(vm, DiskRecord(id="0", path="/a", size=None))
+    nic = Nic(vm, NicRecord(id="0", mac="52:54:00:00:00:01"))
+    assert disk != nic
+    assert hash(disk) != hash(nic)
 
 
 def test_devices_and_snapshots_belong_to_their_vm() -> None:

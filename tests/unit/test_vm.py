@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
 
 from hyperkit import (
     VM,
     Allocation,
+    AlreadyExists,
     CpuTopology,
     DiskSpec,
     GiB,
@@ -28,6 +30,7 @@ from hyperkit import (
     VMSpec,
 )
 from hyperkit.backends.fake.world import World
+from hyperkit.records import AddressRecord
 from hyperkit.states import ALLOWED, PowerAction, already_there
 from tests.unit.support import Calls, all_but, counted, host_with, put_in_state, world_of
 
@@ -246,8 +249,6 @@ def test_a_failing_create_names_the_vm_and_leaves_nothing() -> None:
 
 
 def test_a_mac_of_another_vm_is_taken() -> None:
-    from hyperkit import AlreadyExists
-
     host, calls = counted()
     first = host.vms.create("web1", nics=[NicSpec(mac="52:54:00:00:00:01")])
     second = host.vms.create("web2", nics=[NicSpec()])
@@ -276,6 +277,21 @@ def test_a_suspended_vm_is_not_resumed_and_the_error_says_what_is_meant() -> Non
     assert str(caught.value) == (
         "cannot resume VM 'web1' on fake://: it is suspended, not paused (allowed: start, discard_suspended, delete)"
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "verb", "told"),
+    [
+        (PowerState.OFF, VM.resume, "it is off (allowed"),
+        (PowerState.SUSPENDED, VM.pause, "it is suspended (allowed"),
+    ],
+)
+def test_other_verbs_need_no_such_word(state: PowerState, verb: Callable[[VM], object], told: str) -> None:
+    vm, _ = one_vm()
+    put_in_state(vm.host, vm.id, state)
+    with pytest.raises(InvalidState) as caught:
+        verb(vm)
+    assert told in str(caught.value)
 
 
 def test_a_reason_is_told() -> None:
@@ -371,6 +387,23 @@ def test_a_guest_that_goes_off_just_before_a_request_is_no_error() -> None:
     assert asked == [PowerAction.SHUTDOWN] * 2
 
 
+def test_a_guest_that_cannot_hear_is_not_asked_again() -> None:
+    """Somebody pauses it meanwhile: it is asked no more, and the time runs out."""
+    vm, _ = one_vm()
+    vm.start()
+    asked: list[PowerAction] = []
+
+    def pausing(vm_id: str, action: PowerAction) -> object:
+        asked.append(action)
+        put_in_state(vm.host, vm_id, PowerState.PAUSED)
+        return vm.host.vms.get(vm_id).record
+
+    vm.host.driver.vms.set_power = pausing  # type: ignore[assignment, method-assign]
+    with pytest.raises(Timeout):
+        vm.shutdown(timeout=60)
+    assert asked == [PowerAction.SHUTDOWN]
+
+
 def test_shutting_down_what_is_off_asks_nobody() -> None:
     vm, calls = one_vm()
     assert calls.of(vm.shutdown) == ["vms.get"]
@@ -419,8 +452,6 @@ def test_wait_for_address() -> None:
 
 
 def test_ipv4_comes_before_ipv6() -> None:
-    from hyperkit.records import AddressRecord
-
     vm, _ = one_vm()
     vm.start()
     found = [AddressRecord(mac="52:54:00:00:00:01", address=text) for text in ("fd00::1", "192.168.0.9", "10.0.0.7")]
@@ -508,4 +539,73 @@ def test_attach_takes_a_spec(attach: Callable[[VM], object], value: object) -> N
     with pytest.raises(InvalidRequest) as caught:
         attach(vm)
     assert (caught.value.field, caught.value.value) == ("spec", value)
+    assert calls == []
+
+
+def test_an_existing_disk_is_attached_once() -> None:
+    vm, _ = one_vm()
+    world_of(vm.host).add_file("/fake/images/old.qcow2", GiB, format="qcow2")
+    disk = vm.disks.attach(DiskSpec(path="/fake/images/old.qcow2"))
+    assert (disk.path, disk.size, disk.created) == ("/fake/images/old.qcow2", GiB, False)
+    with pytest.raises(AlreadyExists, match=r"VM 'web1' already has the disk /fake/images/old\.qcow2"):
+        vm.disks.attach(DiskSpec(path="/fake/images/old.qcow2"))
+    assert len(vm.disks) == 1
+
+
+def test_a_disk_whose_size_nobody_knows_can_be_shown_and_grown() -> None:
+    host, _ = counted()
+    vm = host.vms.create("web1", disks=[DiskSpec(size=GiB)])
+    world = world_of(host)
+    world.update(world.machine(vm.id), disks=(attrs.evolve(vm.disks[0].record, size=None),))
+    disk = vm.refresh().disks[0]
+    assert "size unknown" in repr(disk)
+    assert disk.resize(2 * GiB).size == 2 * GiB
+
+
+def test_a_host_without_snapshots_is_not_asked_for_them() -> None:
+    host = host_with(World(capabilities=all_but(snapshots=False)))
+    vm = host.vms.create("web1", disks=[DiskSpec(size=GiB)])
+    vm.disks[0].detach(delete=True)
+    assert len(host.datastores.list()[0].volumes) == 0
+
+
+@pytest.mark.parametrize("iso", ["", None, 7, "/a\nb"])
+def test_an_iso_is_a_path(iso: str) -> None:
+    host, calls = counted()
+    vm = host.vms.create("web1", cdrom=True)
+    calls.clear()
+    with pytest.raises(InvalidRequest) as caught:
+        vm.cdroms[0].insert(iso)
+    assert (caught.value.field, caught.value.value) == ("iso", iso)
+    assert calls == []
+
+
+def test_a_drive_shows_what_is_in_it() -> None:
+    host, _ = counted()
+    world_of(host).add_file("/fake/images/a.iso", MiB)
+    vm = host.vms.create("web1", iso="/fake/images/a.iso")
+    assert " /fake/images/a.iso id=" in repr(vm.cdroms[0])
+    assert " empty id=" in repr(vm.cdroms[0].eject())
+
+
+def test_a_snapshot_that_the_host_cannot_take_costs_no_call() -> None:
+    host = host_with(World(capabilities=all_but(snapshot_quiesced=False)))
+    vm = host.vms.create("web1")
+    calls = Calls()
+    host.driver = calls.wrap(host.driver)
+    with pytest.raises(Unsupported) as caught:
+        vm.snapshots.create("s", quiesce=True)
+    assert caught.value.capability == "snapshot_quiesced"
+    assert calls == []
+
+
+@pytest.mark.parametrize("switch", ["", None, 7, "a\nb"])
+def test_connecting_to_nothing_does_not_disconnect(switch: str) -> None:
+    host, calls = counted()
+    host.switches.create("lan")
+    vm = host.vms.create("web1", nics=[NicSpec("lan")])
+    calls.clear()
+    with pytest.raises(InvalidRequest) as caught:
+        vm.nics[0].connect(switch)
+    assert (caught.value.field, caught.value.value) == ("switch", switch)
     assert calls == []

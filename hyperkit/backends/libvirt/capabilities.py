@@ -85,7 +85,8 @@ def _other(kind: str, machines: bool) -> Capabilities:
     """Drivers that nobody tried with hyperkit: what libvirt gives all of them, and the host decides the rest."""
     why = {}
     if not machines:
-        why["bios"] = f"{kind} runs containers, which have no firmware; hyperkit controls those that there are"
+        cause = "the host has no emulator" if kind == "QEMU" else "containers have no firmware"
+        why["bios"] = f"{cause}; hyperkit controls the VMs that there are, and makes none"
     return Capabilities(
         pause=True,
         shutdown=True,
@@ -108,6 +109,8 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
     guests = [g for g in host.iterfind("guest") if g.findtext("os_type") == "hvm"]
     guest = next((g for g in guests if g.find(f"arch[@name='{arch}']") is not None), guests[0] if guests else None)
     domain_type, arch = _first_domain(guest)
+    if not domain_type:
+        return Platform(connection.kind, "", ""), _other(connection.kind, machines=False)
     machine = _MACHINES.get(arch)
     domain = parse(conn.getDomainCapabilities(None, arch, machine, domain_type, 0))
     buses = frozenset(_values(domain, "devices/disk", "bus"))
