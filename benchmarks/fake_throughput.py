@@ -56,7 +56,7 @@ def _hyperkit(count: int) -> float:
         listed = host.vms.list()
         spent = time.perf_counter() - started
         running = sum(vm.state is PowerState.RUNNING for vm in listed)
-        _check("fake://", running, count, len(vms[-1].snapshots))
+        _check("fake://", running, count, len(vms[-1].snapshots.list()))
     return spent
 
 

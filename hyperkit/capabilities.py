@@ -174,10 +174,6 @@ class Capabilities:
     why: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     """Reasons for an unexpected no, by field: ``{"snapshots": "the free licence is read-only"}``."""
 
-    def missing(self, *names: str) -> str | None:
-        """The first of these capabilities that this host lacks; None if it has them all."""
-        return next((name for name in names if not getattr(self, name)), None)
-
     def refuse(self, name: str, backend: str) -> NoReturn:
         """Raise the `Unsupported` that a lacking capability deserves."""
         meta = getattr(attrs.fields(Capabilities), name).metadata

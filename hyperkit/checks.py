@@ -16,6 +16,8 @@ _BAD_IN_NAME = re.compile(r"""[\x00-\x1f\x7f-\x9f<>&'"/\\|*?:\u2028\u2029\ud800-
 _BAD_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 NAME_LENGTH = 80
 """Characters at most; the smallest limit of the three hypervisors (vSphere's)."""
+NAME_BYTES = 200
+"""Bytes at most: what leaves room for an extension in a file name of 255."""
 
 
 def refuse(field: str, value: object, wanted: str) -> NoReturn:
@@ -32,6 +34,8 @@ def name(field: str, value: object) -> None:
     if len(value) > NAME_LENGTH:
         refuse(field, value, f"a name has at most {NAME_LENGTH} characters")
     bad = _BAD_IN_NAME.search(value)
+    if not bad and len(value.encode()) > NAME_BYTES:
+        refuse(field, value, f"a name has at most {NAME_BYTES} bytes in UTF-8, since files are named after it")
     if bad:
         refuse(field, value, f"a name may not contain {bad[0]!r} (nor any of <>&'\"/\\|*?: or control characters)")
 

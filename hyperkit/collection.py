@@ -6,7 +6,7 @@ import builtins
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import attrs
 
@@ -21,10 +21,15 @@ H = TypeVar("H", bound=Handle[Any])
 
 
 class Collection(ABC, Generic[H, N]):
-    """Objects of one kind on one host. Each call asks the host; nothing is cached."""
+    """Objects of one kind on one host. Each call asks the host; nothing is cached.
+
+    It has no length: ``list(host.vms)`` would ask the host for it before it asks for the objects.
+    """
 
     kind: ClassVar[str]
     """What is in it, in messages."""
+    record_type: ClassVar[type[attrs.AttrsInstance]]
+    """What it is known by."""
     create_hint: ClassVar[str] = ""
     """What to call when there is none, in messages."""
 
@@ -68,34 +73,25 @@ class Collection(ABC, Generic[H, N]):
         Raises:
             InvalidRequest: a field that these records do not have.
         """
-        records = self._records()
-        if records:
-            known = [field.name for field in attrs.fields(type(cast(attrs.AttrsInstance, records[0])))]
-            for field, value in fields.items():
-                if field not in known:
-                    raise InvalidRequest(
-                        f"{self.kind} has no field {field!r} to find by; it has {', '.join(known)}",
-                        field=field,
-                        value=value,
-                    )
-        handles = (self._handle(r) for r in records if all(_fits(r, f, v) for f, v in fields.items()))
+        known = [field.name for field in attrs.fields(self.record_type)]
+        for field, value in fields.items():
+            if field not in known:
+                raise InvalidRequest(
+                    f"a {self.kind} has no field {field!r} to find by; it has {', '.join(known)}",
+                    field=field,
+                    value=value,
+                )
+        handles = (self._handle(r) for r in self._records() if all(_fits(r, f, v) for f, v in fields.items()))
         return [handle for handle in handles if where is None or where(handle)]
 
     def __iter__(self) -> Iterator[H]:
         return iter(self.list())
-
-    def __len__(self) -> int:
-        return len(self._records())
 
     def __contains__(self, item: object) -> bool:
         """Whether an object is there, or one of a name: ``"web1" in host.vms``."""
         if isinstance(item, Handle):
             return item in self.list()
         return any(record.name == item for record in self._records())
-
-    def __bool__(self) -> bool:
-        """Always true: whether it is empty is a question to the host, ``len(host.vms)``."""
-        return True
 
     def __repr__(self) -> str:
         return f"<{self.kind} collection of {self._host.url}>"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
-from urllib.parse import SplitResult, parse_qsl, unquote, unquote_plus, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from hyperkit import registry
 from hyperkit.clock import Clock
 from hyperkit.driver import Driver, Target
-from hyperkit.errors import HyperkitError, InvalidRequest
+from hyperkit.errors import ConnectionFailed, HyperkitError, InvalidRequest
 from hyperkit.host import Host
 from hyperkit.instrument import instrument
 
@@ -53,6 +54,10 @@ def connect(
     except HyperkitError as error:
         error.located(backend=target.url, operation="connect")
         raise
+    except Exception as error:
+        raise ConnectionFailed(
+            f"cannot connect: {type(error).__name__}: {error}", backend=target.url, operation="connect"
+        ) from error
     try:
         for wrapper in wrap:
             driver = wrapper(driver)
@@ -82,14 +87,15 @@ def parse(
         raise InvalidRequest("that is not a URL, such as 'qemu:///system' or 'fake://'", field="url")
     if not parts.scheme or not url.lower().startswith(f"{parts.scheme}://"):
         raise InvalidRequest("a URL starts with a scheme, as in 'qemu:///system' or 'fake://'", field="url")
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    # Split as libvirt splits, which takes a semicolon for a separator too, and a plus sign for itself.
+    written = [pair for pair in re.split("[&;]", parts.query) if pair]
+    pairs = [(unquote(name), unquote(value)) for name, _, value in (pair.partition("=") for pair in written)]
     options = {name: value for name, value in pairs if not _is_secret(name)}
     secret = next((value for name, value in pairs if _is_secret(name)), None)
     place = parts.netloc.rpartition("@")[2]
     named = unquote(parts.username) if parts.username else None
     netloc = f"{parts.username}@{place}" if parts.username else place
-    # The pairs are kept as they were written: libvirt has its own rules for what is escaped in a query.
-    query = "&".join(pair for pair in parts.query.split("&") if not _is_secret(unquote_plus(pair.partition("=")[0])))
+    query = "&".join(pair for pair, (name, _) in zip(written, pairs, strict=True) if not _is_secret(name))
     return Target(
         url=f"{parts.scheme}://{netloc}{parts.path}{'?' if query else ''}{query}",
         scheme=parts.scheme,

@@ -57,6 +57,7 @@ class DatastoreCollection(Collection[Datastore, DatastoreRecord]):
     """The datastores of a host."""
 
     kind = "datastore"
+    record_type = DatastoreRecord
 
     def _records(self) -> Sequence[DatastoreRecord]:
         return self._host.driver.datastores.list()
@@ -129,6 +130,7 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
     """The files of a datastore."""
 
     kind = "volume"
+    record_type = VolumeRecord
     create_hint = "datastore.volumes.create({name!r}, size)"
 
     def __init__(self, host: Host, datastore: Datastore) -> None:

@@ -83,7 +83,7 @@ class Disk(Device[DiskRecord]):
         self._vm.refresh()
 
     def _check_no_snapshot_needs_it(self) -> None:
-        if self._host.capabilities.snapshots and len(self._vm.snapshots):
+        if self._host.capabilities.snapshots and self._vm.snapshots.list():
             raise Busy(
                 f"{self._vm.label} has snapshots, which may need {self.path}: delete them first, or detach the disk"
                 " without deleting it",

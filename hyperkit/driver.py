@@ -36,6 +36,7 @@ from hyperkit.records import (
     DiskRecord,
     HostRecord,
     NicRecord,
+    PowerRecord,
     SnapshotRecord,
     SwitchRecord,
     VMRecord,
@@ -148,7 +149,15 @@ class VMPort(Protocol):
         """
         ...
 
-    def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+    def power(self, vm_id: str) -> PowerRecord:
+        """Read what a VM is doing, at the least cost: it is asked before each verb, and while one is awaited.
+
+        Behaviour:
+            * The power state read alone is the one that the whole record tells.
+        """
+        ...
+
+    def set_power(self, vm_id: str, action: PowerAction) -> PowerRecord | Job[PowerRecord]:
         """Do one power action, which the VM's state was just seen to allow.
 
         ``SHUTDOWN`` and ``REBOOT`` only ask the guest, and return at once.

@@ -20,5 +20,5 @@ def normalize_mac(text: str) -> str | None:
 
 
 def is_unicast(mac: str) -> bool:
-    """Whether a normalised MAC may belong to one NIC (the group bit is clear)."""
-    return not int(mac[:2], 16) & 1
+    """Whether a normalised MAC may belong to one NIC: the group bit is clear, and it is not all zeros."""
+    return not int(mac[:2], 16) & 1 and mac.strip("0:") != ""

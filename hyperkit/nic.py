@@ -50,6 +50,7 @@ class Nic(Device[NicRecord]):
 
     def set_link(self, up: bool) -> Nic:
         """Let the cable carry a signal or not; it stays in its switch."""
+        checks.flag("up", up)
         return self._update(NicChange(link_up=up))
 
     def set_mac(self, mac: str) -> Nic:

@@ -155,6 +155,14 @@ class VMRecord:
 
 
 @attrs.frozen(slots=False, kw_only=True)
+class PowerRecord:
+    """What a VM is doing and why, alone: the cheapest thing to ask of a host."""
+
+    state: PowerState
+    reason: StateReason = StateReason.NORMAL
+
+
+@attrs.frozen(slots=False, kw_only=True)
 class SnapshotRecord:
     """A snapshot in a VM's tree.
 
@@ -265,6 +273,8 @@ def to_dict(value: Any) -> Any:
     """Plain data of any record, spec or event, ready for ``json.dumps``."""
     if isinstance(value, Enum):
         return value.value
+    if hasattr(value, "record"):  # an object of a host: what it knows of itself
+        return to_dict(value.record)
     if isinstance(value, datetime):
         return value.isoformat()
     if attrs.has(type(value)):

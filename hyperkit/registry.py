@@ -87,8 +87,9 @@ def _load(known: Known, scheme: str) -> Backend:
     return backend
 
 
-def _others(**select: str) -> Iterable[EntryPoint]:
+def _others(name: str | None = None) -> Iterable[EntryPoint]:
     # Imported here: it takes longer than the rest of this package's beginning, and few need it.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
-    return entry_points(group=GROUP, **select)
+    points = entry_points(group=GROUP)
+    return points if name is None else points.select(name=name)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hyperkit import checks, guard
+from hyperkit import guard
 from hyperkit.collection import Collection
 from hyperkit.driver import SnapshotPort
 from hyperkit.errors import InvalidState, NotFound
@@ -136,6 +136,7 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
     """The snapshots of one VM, parents before children."""
 
     kind = "snapshot"
+    record_type = SnapshotRecord
     create_hint = "vm.snapshots.create({name!r})"
 
     def __init__(self, vm: VM) -> None:
@@ -187,7 +188,7 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
             timeout: seconds to wait.
 
         Raises:
-            InvalidState: ``memory`` of a VM that has none, or the VM is suspended: start or discard first.
+            InvalidState: ``memory`` of a VM that has none; or the VM is suspended or sleeping: start or resume it.
             AlreadyExists: the name is taken, where names must be unique.
             Unsupported: the host cannot take this kind of snapshot.
         """
@@ -206,8 +207,8 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
         """The spec with ``memory`` settled by the VM's state and what the host can do."""
         vm, caps = self._vm, self._host.capabilities
         guard.check("snapshots.create", (vm.id, spec), caps, self._host.url)
-        state = vm.refresh().state
-        if state is PowerState.SUSPENDED:
+        state = vm._look()
+        if state in (PowerState.SUSPENDED, PowerState.SLEEPING):
             raise vm._invalid_state("snapshot", "cannot take a snapshot of")
         memory = state in _HAS_MEMORY and caps.snapshot_memory if spec.memory is None else spec.memory
         if memory and state not in _HAS_MEMORY:
@@ -221,5 +222,4 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
             )
         if not memory and state in _HAS_MEMORY and not caps.snapshot_running_disks:
             caps.refuse("snapshot_running_disks", self._host.url)
-        checks.flag("memory", memory)
         return changed(spec, memory=memory)

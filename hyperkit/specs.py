@@ -438,7 +438,7 @@ class SwitchSpec:
         if self.subnet is not None:
             if self.kind is not SwitchKind.INTERNAL:
                 checks.refuse("subnet", self.subnet, "only an internal switch has a subnet")
-            check_subnet("subnet", self.subnet)
+            object.__setattr__(self, "subnet", check_subnet("subnet", self.subnet))
 
     @property
     def network(self) -> IPv4Network | None:
@@ -500,14 +500,17 @@ def check_allocations(cpu: Allocation, memory: Allocation, cpus: int, size: int)
         checks.size("memory_allocation.limit", memory.limit, least=MiB)
 
 
-def check_subnet(field: str, value: object) -> None:
-    """An IPv4 network with room for the host and a guest, host bits clear."""
+def check_subnet(field: str, value: object) -> str:
+    """An IPv4 network with room for the host and a guest, host bits clear; written with its prefix length."""
     try:
         network = ip_network(value) if isinstance(value, str) else None
     except ValueError as error:
         checks.refuse(field, value, f"an IPv4 network such as '192.168.150.0/24' ({error})")
-    if not isinstance(network, IPv4Network) or network.prefixlen > 29:
-        checks.refuse(field, value, "an IPv4 network such as '192.168.150.0/24', /29 or larger")
+    if not isinstance(network, IPv4Network) or not 8 <= network.prefixlen <= 29:
+        checks.refuse(field, value, "an IPv4 network such as '192.168.150.0/24', from /8 to /29")
+    if network.is_multicast or network.is_loopback or network.is_unspecified or network.is_link_local:
+        checks.refuse(field, value, "a network whose addresses hosts may have")
+    return str(network)
 
 
 class VMFields(TypedDict, total=False):

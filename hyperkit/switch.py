@@ -67,6 +67,7 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
     """The virtual switches of a host."""
 
     kind = "switch"
+    record_type = SwitchRecord
     create_hint = "host.switches.create({name!r})"
 
     def _records(self) -> Sequence[SwitchRecord]:

@@ -13,7 +13,7 @@ from hyperkit.disk import Cdroms, Disk, Disks
 from hyperkit.errors import InvalidState, Timeout
 from hyperkit.handle import Handle
 from hyperkit.nic import Nics
-from hyperkit.records import AddressRecord, VMRecord
+from hyperkit.records import AddressRecord, PowerRecord, VMRecord, changed
 from hyperkit.resolve import check_unused
 from hyperkit.snapshot import SnapshotCollection
 from hyperkit.specs import ChangeFields
@@ -29,6 +29,7 @@ class VM(Handle[VMRecord]):
 
     Attributes are those of the last record (`record` has them all) and never do I/O. Power verbs read the
     state first, so that a verb which is not possible says why; one whose goal is reached already does nothing.
+    They bring `state` and `reason` up to date, and `refresh` the rest.
 
     Every power verb raises:
         InvalidState: the state forbids it; the error names the verbs it allows.
@@ -150,19 +151,19 @@ class VM(Handle[VMRecord]):
         """
         if self._power(PowerAction.SHUTDOWN).result().state is PowerState.OFF:
             return self
-        clock, set_power = self._host.clock, self._host.driver.vms.set_power
+        clock, vms = self._host.clock, self._host.driver.vms
         next_request = clock.monotonic() + resend
 
         def off() -> bool | None:
             nonlocal next_request
-            state = self.refresh().state
+            state = self._look()
             if state is PowerState.OFF:
                 return True
             if clock.monotonic() >= next_request and state is PowerState.RUNNING:
                 next_request = clock.monotonic() + resend
                 # It may go off between the look and the request: the next look sees it.
                 with suppress(InvalidState):
-                    self._call(set_power, self.id, PowerAction.SHUTDOWN)
+                    self._call(vms.set_power, self.id, PowerAction.SHUTDOWN)
             return None
 
         try:
@@ -182,12 +183,21 @@ class VM(Handle[VMRecord]):
     def _power(self, action: PowerAction) -> Task[Self]:
         vms = self._host.driver.vms
         self._call(guard.check, "vms.set_power", (self.id, action), self._host.capabilities, self._host.url)
-        record = self._record = self._call(vms.get, self.id)
-        if already_there(record.state, action):
-            return self._task(action.value, record, self._update)
-        if action not in ALLOWED[record.state]:
+        state = self._look()
+        if already_there(state, action):
+            return self._task(action.value, self, lambda vm: vm)
+        if action not in ALLOWED[state]:
             raise self._invalid_state(action.value, f"cannot {action.value}")
-        return self._task(action.value, self._call(vms.set_power, self.id, action), self._update)
+        return self._task(action.value, self._call(vms.set_power, self.id, action), self._powered)
+
+    def _look(self) -> PowerState:
+        """Read the power state alone: cheaper than `refresh`."""
+        return self._powered(self._call(self._host.driver.vms.power, self.id)).state
+
+    def _powered(self, power: PowerRecord) -> Self:
+        if (power.state, power.reason) != (self._record.state, self._record.reason):
+            self._record = changed(self._record, state=power.state, reason=power.reason)
+        return self
 
     def _invalid_state(self, wanted: str, what: str) -> InvalidState:
         state, reason = self._record.state, self._record.reason
@@ -232,7 +242,13 @@ class VM(Handle[VMRecord]):
         Raises:
             Timeout: it is not within ``timeout`` seconds.
         """
-        return self.wait_for(lambda vm: vm.state is state, timeout=timeout, what=f"to be {state.value}")
+        wait_until(
+            lambda: True if self._look() is state else None,
+            clock=self._host.clock,
+            timeout=timeout,
+            what=f"{self.label} to be {state.value}",
+        )
+        return self
 
     def addresses(self) -> list[AddressRecord]:
         """The guest's addresses, as its host learns them from leases, ARP or an agent; may be empty.
@@ -255,7 +271,7 @@ class VM(Handle[VMRecord]):
 
         def first() -> str | None:
             found = sorted((":" in record.address, record.address) for record in self.addresses())
-            if not found and self.refresh().state is not PowerState.RUNNING:
+            if not found and self._look() is not PowerState.RUNNING:
                 raise self._invalid_state("wait_for_address", "no address can come to")
             return found[0][1] if found else None
 

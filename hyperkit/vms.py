@@ -19,6 +19,7 @@ class VMCollection(Collection[VM, VMRecord]):
     """The virtual machines of a host."""
 
     kind = "VM"
+    record_type = VMRecord
 
     def _records(self) -> Sequence[VMRecord]:
         return self._host.driver.vms.list()

@@ -144,7 +144,7 @@ assert one + two() == 3
 ```python
 from helper import two
 def test_it(hyperkit_host):
-    assert two() == 2 + len(hyperkit_host.vms)
+    assert two() == 2 + len(hyperkit_host.vms.list())
 ```
 ```sh
 exit 1

@@ -128,7 +128,7 @@ def test_a_failed_test_leaves_the_host_to_the_next_as_it_was(pytester: pytest.Py
         raise AssertionError("blind")
 
     def close(self):
-        assert len(self.host.vms) == 0
+        assert len(self.host.vms.list()) == 0
         assert len(self.backdoor.files()) == 3  # the bed's own
         super().close()
 """

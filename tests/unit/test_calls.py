@@ -30,7 +30,7 @@ def test_each_call_is_on_record_in_order_with_its_arguments(host: Host, calls: C
     vm.start()
     assert list(calls) == [
         Call("vms.create", (VMSpec("web1"),), None),
-        Call("vms.get", (vm.id,), None),
+        Call("vms.power", (vm.id,), None),
         Call("vms.set_power", (vm.id, PowerAction.START), None),
     ]
 

@@ -61,13 +61,6 @@ def test_refusing_says_why_where_the_host_told() -> None:
     assert "licence" not in str(caught.value)
 
 
-def test_missing_is_the_first_that_lacks() -> None:
-    able = Capabilities(pause=True, reset=True)
-    assert able.missing() is None
-    assert able.missing("pause", "reset") is None
-    assert able.missing("pause", "suspend", "shutdown") == "suspend"
-
-
 def test_a_question_nobody_asks_is_an_error() -> None:
     with pytest.raises(AttributeError):
         question("levitate")

@@ -45,7 +45,7 @@ def test_which_disks_go(disks: Any, left: set[str]) -> None:
     vm, _ = one_vm()
     vm.delete(disks=disks)
     assert files(vm.host) == left
-    assert len(vm.host.vms) == 0
+    assert len(vm.host.vms.list()) == 0
 
 
 def test_by_default_those_that_hyperkit_created() -> None:
@@ -147,7 +147,7 @@ def test_only_what_holds_no_power_is_deleted_unless_forced(state: PowerState) ->
     calls.clear()
     vm.delete(force=True)
     assert ("vms.set_power" in calls) is powered
-    assert len(vm.host.vms) == 0
+    assert len(vm.host.vms.list()) == 0
     assert files(vm.host) == {OLD}
 
 
@@ -175,7 +175,7 @@ def test_snapshots_and_saved_memory_go_with_it() -> None:
     vm.start().snapshots.create("clean")
     vm.suspend()
     vm.delete()
-    assert len(vm.host.vms) == 0
+    assert len(vm.host.vms.list()) == 0
 
 
 # Volumes and disks by themselves

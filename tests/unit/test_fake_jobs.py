@@ -91,7 +91,7 @@ def test_a_timeout_is_that_of_the_caller_and_the_job_goes_on() -> None:
     with pytest.raises(Timeout, match="create VM 'web1'"):
         task.result(timeout=4)
     assert host.clock.monotonic() == pytest.approx(4)
-    assert len(host.vms) == 0
+    assert len(host.vms.list()) == 0
     assert task.result(timeout=10).name == "web1"
 
 
@@ -112,7 +112,7 @@ def test_a_cancelled_job_never_was(jobs: str) -> None:
     with pytest.raises(Cancelled):
         task.result()
     host.clock.sleep(60)
-    assert len(host.vms) == 0
+    assert len(host.vms.list()) == 0
     assert list(host.datastores.one(name="default").volumes) == []
 
 

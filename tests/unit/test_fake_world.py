@@ -52,7 +52,7 @@ def name() -> Iterator[str]:
 def test_two_nameless_fakes_are_two_worlds() -> None:
     first, second = hyperkit.connect("fake://"), hyperkit.connect("fake://")
     first.vms.create("web1")
-    assert len(second.vms) == 0
+    assert len(second.vms.list()) == 0
     assert first.identity != second.identity
 
 
@@ -64,13 +64,13 @@ def test_a_name_is_shared_until_it_is_forgotten(name: str) -> None:
     assert second.vms.list() == [vm]
     second.vms.list()[0].start()
     assert hyperkit.connect(f"fake://{name}").vms.one(name="web1").state is PowerState.RUNNING
-    assert len(hyperkit.connect(f"fake://{name}-other").vms) == 0
+    assert len(hyperkit.connect(f"fake://{name}-other").vms.list()) == 0
     forget(f"{name}-other")
     forget(name)
     forget(name)
     third = hyperkit.connect(f"fake://{name}")
     assert third != first
-    assert len(third.vms) == 0
+    assert len(third.vms.list()) == 0
 
 
 def test_connections_that_close_leave_the_others_open(name: str) -> None:
@@ -278,8 +278,8 @@ def test_a_switch_that_is_gone_when_the_job_ends_leaves_no_disk() -> None:
     lan.delete()
     with pytest.raises(NotFound, match="no switch with id"):
         task.result()
-    assert len(host.vms) == 0
-    assert len(host.datastores.list()[0].volumes) == 0
+    assert len(host.vms.list()) == 0
+    assert len(host.datastores.list()[0].volumes.list()) == 0
 
 
 def test_a_vm_that_is_gone_when_the_job_ends_is_not_found_and_holds_no_memory() -> None:
@@ -343,7 +343,7 @@ def test_threads_share_a_fake() -> None:
     vms = host.vms.list()
     assert len(vms) == len({vm.id for vm in vms}) == left
     assert {vm.state for vm in vms} == {PowerState.RUNNING}
-    assert len(host.datastores.list()[0].volumes) == left
+    assert len(host.datastores.list()[0].volumes.list()) == left
     assert host.refresh().info.memory_free == host.info.memory - left * GiB
 
 
@@ -361,7 +361,7 @@ def test_threads_that_want_one_name_get_one() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(create, range(8))) == 1
-    assert len(host.vms) == 1
+    assert len(host.vms.list()) == 1
 
 
 def test_threads_cannot_run_more_than_the_host_holds() -> None:

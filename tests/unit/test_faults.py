@@ -205,7 +205,7 @@ def test_a_job_fails_at_a_fraction_and_nothing_was_made(faults: Faults, jobs: st
     with pytest.raises(TaskFailed, match="the disk is full"):
         task.result(timeout=60)
     assert seen == [0.0, 0.25, 0.5]
-    assert len(host.vms) == 0
+    assert len(host.vms.list()) == 0
     assert host.vms.create("web1").name == "web1"
 
 
@@ -336,7 +336,7 @@ def test_threads_share_faults_exactly(host: Host, faults: Faults) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         created = list(pool.map(create, range(200)))
-    assert (created.count(False), fault.hits, fault.seen, len(host.vms)) == (30, 30, 200, 170)
+    assert (created.count(False), fault.hits, fault.seen, len(host.vms.list())) == (30, 30, 200, 170)
 
 
 def test_they_stand_around_any_driver() -> None:

@@ -15,7 +15,7 @@ from tests.plugin import OPTIONS
 
 def test_the_host_is_ordinary_and_empty(hyperkit_host: Host) -> None:
     assert type(hyperkit_host) is Host
-    assert (len(hyperkit_host.vms), len(hyperkit_host.switches)) == (0, 0)
+    assert (len(hyperkit_host.vms.list()), len(hyperkit_host.switches.list())) == (0, 0)
 
 
 def test_what_is_seeded_is_on_the_host(hyperkit_host: Host, hyperkit_fake: Fake) -> None:
@@ -29,7 +29,7 @@ def test_seeds_come_from_a_file_too_all_or_nothing(hyperkit_fake: Fake, tmp_path
     file.write_text(json.dumps({"switches": ["lan"], "vms": [{"name": "old", "nics": ["lan"]}]}), encoding="utf-8")
     with pytest.raises(InvalidRequest):
         hyperkit_fake.seed(file, vms=[{"name": "bad", "cpus": 0}])
-    assert len(hyperkit_fake.host.vms) == 0
+    assert len(hyperkit_fake.host.vms.list()) == 0
     hyperkit_fake.seed(file, vms=["extra"])
     assert [vm.name for vm in hyperkit_fake.host.vms] == ["old", "extra"]
     file.write_text('{"machines": []}', encoding="utf-8")
@@ -100,13 +100,13 @@ def test_without_pytest_a_context_manager_gives_the_same() -> None:
         assert not fake.host.vms.begin_create("web1").done
         assert repr(fake).endswith("?profile=esxi&jobs=seconds:5 1 VMs, 1 calls>")
         url = fake.host.url
-    assert len(hyperkit.connect(url).vms) == 0  # forgotten
+    assert len(hyperkit.connect(url).vms.list()) == 0  # forgotten
 
 
 def test_two_fake_hosts_are_two() -> None:
     with fake_host() as one, fake_host() as two:
         one.seed(vms=["old"])
-        assert len(two.host.vms) == 0
+        assert len(two.host.vms.list()) == 0
         assert one.host != two.host
 
 

@@ -274,10 +274,10 @@ def test_a_seed_that_fails_leaves_nothing(host: Host, bad: dict[str, Any], error
         seed(world, **{**INVENTORY, **bad})
     host.refresh()
     assert (host.info, [s.record for s in host.datastores], host.info.memory_free) == before
-    assert (len(host.vms), len(host.switches), world.volumes, world.boot_seconds) == (0, 0, {}, 0)
+    assert (len(host.vms.list()), len(host.switches.list()), world.volumes, world.boot_seconds) == (0, 0, {}, 0)
     assert world.uplinks == {"eth0", "eth1"}
     seed(world, **INVENTORY)
-    assert len(host.vms) == 3
+    assert len(host.vms.list()) == 3
 
 
 def test_a_mac_address_belongs_to_one_vm(host: Host) -> None:
@@ -304,7 +304,7 @@ def test_a_profile_cannot_be_seeded_with_what_such_a_host_never_has(profile: str
     host = hyperkit.connect(f"fake://?profile={profile}")
     with pytest.raises(Unsupported):
         seed(world_of(host), **data)
-    assert len(host.vms) == len(host.switches) == 0
+    assert len(host.vms.list()) == len(host.switches.list()) == 0
 
 
 def test_names_may_repeat_where_the_profile_lets_them() -> None:

@@ -388,8 +388,8 @@ def test_cancelling_on_the_fake_leaves_nothing() -> None:
     task.cancel()
     with pytest.raises(Cancelled):
         task.result()
-    assert len(host.vms) == 0
-    assert len(host.datastores.one(name="default").volumes) == 0
+    assert len(host.vms.list()) == 0
+    assert len(host.datastores.one(name="default").volumes.list()) == 0
 
 
 def test_a_failure_at_the_end_of_a_job_is_told_by_the_task() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
 from hyperkit.backends.fake.world import Machine, Saved, World
 from hyperkit.errors import AlreadyExists, NotFound
 from hyperkit.jobs import Job
@@ -43,7 +45,7 @@ class FakeSnapshots:
                 state=machine.record.state,
                 memory=bool(spec.memory),
             )
-            data = {disk.path: world.volume(disk.path).data for disk in machine.record.disks}
+            data = {disk.path: attrs.evolve(world.volume(disk.path)) for disk in machine.record.disks}
             saved = machine.snapshots[record.id] = Saved(record, machine.record, data)
             machine.current = record.id
             return self._seen(machine, saved)
@@ -69,7 +71,8 @@ class FakeSnapshots:
             state = then.state if saved.record.memory else PowerState.OFF
             record = world.update(machine, **{**then.__dict__, **kept, "state": state})
             for path, volume in volumes.items():
-                volume.data = saved.data[path]
+                then_volume = saved.data[path]
+                volume.record, volume.data = then_volume.record, then_volume.data
             machine.current = snapshot_id
             return record
 
@@ -92,10 +95,13 @@ class FakeSnapshots:
             self._saved(world.machine(vm_id), snapshot_id)
             return world.job("merging", work)
 
-    def _tree(self, machine: Machine, root: str) -> Sequence[str]:
+    @staticmethod
+    def _tree(machine: Machine, root: str) -> Sequence[str]:
         """A snapshot and all below it, children before parents."""
-        children = [s.record.id for s in machine.snapshots.values() if s.record.parent_id == root]
-        return [below for child in children for below in self._tree(machine, child)] + [root]
+        tree = [root]
+        for snapshot_id in tree:  # grows while it is walked
+            tree += [s.record.id for s in machine.snapshots.values() if s.record.parent_id == snapshot_id]
+        return tree[::-1]
 
     @staticmethod
     def _delete_one(machine: Machine, snapshot_id: str) -> None:

@@ -8,7 +8,7 @@ from hyperkit.backends.fake.images import make_disk
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.errors import AlreadyExists
 from hyperkit.jobs import Job
-from hyperkit.records import CdromRecord, DiskRecord, NicRecord, VMRecord
+from hyperkit.records import CdromRecord, DiskRecord, NicRecord, PowerRecord, VMRecord
 from hyperkit.specs import NicSpec, VMChange, VMSpec
 from hyperkit.states import PowerAction, PowerState
 
@@ -37,6 +37,10 @@ class FakeVMs:
     def get(self, vm_id: str) -> VMRecord:
         with self._world.lock:
             return self._world.machine(vm_id).record
+
+    def power(self, vm_id: str) -> PowerRecord:
+        with self._world.lock:
+            return _power(self._world.machine(vm_id).record)
 
     def create(self, spec: VMSpec) -> VMRecord | Job[VMRecord]:
         with self._world.lock:
@@ -116,28 +120,31 @@ class FakeVMs:
                 self._check_name(change.name)
             return self._world.update(machine, **change.fields())
 
-    def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+    def set_power(self, vm_id: str, action: PowerAction) -> PowerRecord | Job[PowerRecord]:
         world = self._world
         with world.lock:
             machine = world.machine(vm_id)
             if action is PowerAction.SHUTDOWN:
-                return self._ask_to_shut_down(machine)
-            if action is PowerAction.REBOOT:
-                return world.update(machine, state=PowerState.RUNNING)
-            state = _NEXT_STATE[action]
-            if action in (PowerAction.START, PowerAction.SUSPEND):
-                return world.job(f"{action.value}ing", lambda: world.update(world.machine(vm_id), state=state))
-            return world.update(machine, state=state)
+                self._ask_to_shut_down(machine)
+            elif action is PowerAction.REBOOT:
+                world.update(machine, state=PowerState.RUNNING)
+            elif action in (PowerAction.START, PowerAction.SUSPEND):
+                return world.job(f"{action.value}ing", lambda: self._turn(vm_id, action))
+            else:
+                return self._turn(vm_id, action)
+            return _power(machine.record)
 
-    def _ask_to_shut_down(self, machine: Machine) -> VMRecord:
+    def _turn(self, vm_id: str, action: PowerAction) -> PowerRecord:
+        return _power(self._world.update(self._world.machine(vm_id), state=_NEXT_STATE[action]))
+
+    def _ask_to_shut_down(self, machine: Machine) -> None:
         world = self._world
         if machine.deaf or not machine.has_guest:
-            return machine.record
-        if machine.shutdown_seconds and machine.goes_off_at is None:
+            return
+        if not machine.shutdown_seconds:
+            world.update(machine, state=PowerState.OFF)
+        elif machine.goes_off_at is None:
             machine.goes_off_at = world.clock.monotonic() + machine.shutdown_seconds
-        elif not machine.shutdown_seconds:
-            return world.update(machine, state=PowerState.OFF)
-        return machine.record
 
     def delete(self, vm_id: str, volumes: Sequence[str]) -> Job[None] | None:
         world = self._world
@@ -150,3 +157,7 @@ class FakeVMs:
         with world.lock:
             world.machine(vm_id)
             return world.job("deleting", work)
+
+
+def _power(record: VMRecord) -> PowerRecord:
+    return PowerRecord(state=record.state, reason=record.reason)

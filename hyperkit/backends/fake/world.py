@@ -51,7 +51,7 @@ class Saved:
 
     record: SnapshotRecord
     vm: VMRecord
-    data: dict[str, bytes]
+    data: dict[str, Volume]
 
 
 @attrs.define

@@ -127,9 +127,7 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
     groups = privileged and (shares is not None or not connection.local)
     if not groups:
         why.update(dict.fromkeys(("cpu_limit", "memory_limit", "cpu_shares"), "the daemon has no control groups"))
-    platform = Platform(
-        connection.kind, domain_type, arch, machine, buses, shares or _SHARES_V1, privileged=privileged
-    )
+    platform = Platform(connection.kind, domain_type, arch, machine, buses, shares or _SHARES_V1, privileged=privileged)
     vcpu = domain.find("vcpu")
     return platform, attrs.evolve(
         _COMMON,

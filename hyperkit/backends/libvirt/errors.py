@@ -167,8 +167,8 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
     ("No space left on device", ResourceExhausted),
     ("Cannot allocate memory", ResourceExhausted),
     ("cannot set up guest memory", ResourceExhausted),
-    ("Failed to get \"write\" lock", Busy),
-    ("Failed to get shared \"write\" lock", Busy),
+    ('Failed to get "write" lock', Busy),
+    ('Failed to get shared "write" lock', Busy),
     ("client socket is closed", ConnectionLost),
     ("Unable to write to socket", ConnectionLost),
     ("received hangup event on socket", ConnectionLost),
@@ -179,9 +179,7 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
 
 _NAMED = tuple(name for name in (*ERRORS, *UNMAPPED) if name not in ("OK", "NONE", "WARNING", "ERROR"))
 # A code that this libvirt-python does not know cannot come up in it.
-_NAMES = {
-    code: name for name in _NAMED if (code := getattr(libvirt, f"VIR_ERR_{name}", None)) is not None
-}
+_NAMES = {code: name for name in _NAMED if (code := getattr(libvirt, f"VIR_ERR_{name}", None)) is not None}
 
 
 def is_lost(error: Exception) -> bool:

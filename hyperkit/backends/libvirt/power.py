@@ -14,7 +14,7 @@ import libvirt
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.jobs import Job, JobStatus, Progress, ThreadJob
-from hyperkit.records import VMRecord
+from hyperkit.records import PowerRecord
 from hyperkit.states import PowerAction, PowerState
 
 
@@ -25,7 +25,7 @@ class Power:
         self._connection = connection
         self._reader = reader
 
-    def act(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+    def act(self, vm_id: str, action: PowerAction) -> PowerRecord | Job[PowerRecord]:
         """Do one action."""
         domain = self._connection.domain(vm_id)
         if action is PowerAction.START:
@@ -39,56 +39,46 @@ class Power:
             )
         if action is PowerAction.RESUME:
             return self._resume(domain)
-        if action is PowerAction.RESET:
-            return self._reset(domain)
         _SIMPLE[action](domain)
-        return self._reader.read(domain, resized=False)
+        return self._reader.power(domain)
 
-    def _start(self, domain: Any) -> VMRecord:
+    def _start(self, domain: Any) -> PowerRecord:
         try:
             domain.create()  # from its saved memory, if it has any
         except libvirt.libvirtError as error:
             # A crashed VM that its <on_crash> preserves is still active: the rest of it goes first.
             if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
                 raise
-            if self._reader.read(domain, resized=False).state is not PowerState.CRASHED:
+            if self._reader.power(domain).state is not PowerState.CRASHED:
                 raise
             domain.destroy()
             domain.create()
-        return self._reader.read(domain, resized=False)
+        return self._reader.power(domain)
 
-    def _suspend(self, domain: Any) -> VMRecord:
+    def _suspend(self, domain: Any) -> PowerRecord:
         domain.managedSave(0)
-        return self._reader.read(domain, resized=False)
+        return self._reader.power(domain)
 
-    def _resume(self, domain: Any) -> VMRecord | Job[VMRecord]:
+    def _resume(self, domain: Any) -> PowerRecord | Job[PowerRecord]:
         try:
             domain.resume()
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
                 raise
-            if self._reader.read(domain, resized=False).state is not PowerState.SLEEPING:
+            if self._reader.power(domain).state is not PowerState.SLEEPING:
                 raise
             domain.pMWakeup(0)
-            return _Awake(lambda: self._reader.read(domain, resized=False))
-        return self._reader.read(domain, resized=False)
-
-    def _reset(self, domain: Any) -> VMRecord:
-        domain.reset(0)
-        record = self._reader.read(domain, resized=False)
-        if record.state is PowerState.PAUSED:  # QEMU resets a paused VM and leaves it so
-            domain.resume()
-            record = self._reader.read(domain, resized=False)
-        return record
+            return _Awake(lambda: self._reader.power(domain))
+        return self._reader.power(domain)
 
 
-class _Awake(Job[VMRecord]):
+class _Awake(Job[PowerRecord]):
     """Over once the guest is awake: the call that wakes it does not wait for that."""
 
-    def __init__(self, read: Callable[[], VMRecord]) -> None:
+    def __init__(self, read: Callable[[], PowerRecord]) -> None:
         self._read = read
 
-    def poll(self) -> JobStatus[VMRecord]:
+    def poll(self) -> JobStatus[PowerRecord]:
         record = self._read()
         asleep = record.state is PowerState.SLEEPING
         return JobStatus(not asleep, Progress(phase="waking"), None if asleep else record)
@@ -99,6 +89,7 @@ _SIMPLE: Mapping[PowerAction, Callable[[Any], object]] = MappingProxyType(
         PowerAction.STOP: lambda domain: domain.destroy(),
         PowerAction.SHUTDOWN: lambda domain: domain.shutdown(),
         PowerAction.REBOOT: lambda domain: domain.reboot(0),
+        PowerAction.RESET: lambda domain: domain.reset(0),
         PowerAction.PAUSE: lambda domain: domain.suspend(),
         PowerAction.DISCARD: lambda domain: domain.managedSaveRemove(0),
     }

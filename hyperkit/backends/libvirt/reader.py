@@ -12,7 +12,7 @@ because one VM's QEMU hangs: that one's sizes are then asked of the storage. Dri
 those whose answer has no sizes (the test driver) are asked VM by VM.
 
 Of a VM that runs, libvirt learns the sizes from QEMU's monitor, which answers within milliseconds at best; that
-is most of the cost of a read. A power verb changes no size, so that its record has those of the last read.
+is most of the cost of a read. `Reader.power` asks for none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import libvirt
 
 from hyperkit.backends.libvirt import states, xml_read
 from hyperkit.backends.libvirt.connection import Connection
-from hyperkit.records import VMRecord
+from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.states import PowerState, StateReason
 
 _STATS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
@@ -42,7 +42,6 @@ class Reader:
         self._connection = connection
         self.shares = shares
         self._bulk = True
-        self._seen: dict[str, dict[str, int]] = {}
 
     def list(self) -> Sequence[VMRecord]:
         """Every VM; one that vanishes meanwhile is left out."""
@@ -69,17 +68,20 @@ class Reader:
         """
         return self.read(self._connection.domain(vm_id))
 
-    def read(self, domain: Any, *, resized: bool = True) -> VMRecord:
-        """One VM whose domain is at hand; without ``resized``, its disks are as large as at the last read."""
-        known = None if resized else self._seen.get(domain.UUIDString())
-        ((_, stats),) = self._stats(domain, _STATS if known is None else libvirt.VIR_DOMAIN_STATS_STATE)
+    def power(self, domain: Any) -> PowerRecord:
+        """What a VM is doing: one call, and one more if it is off."""
+        number, reason = domain.state(0)
+        off = number == libvirt.VIR_DOMAIN_SHUTOFF
+        saved = off and self._can_save and bool(domain.hasManagedSaveImage(0))
+        state, why = states.power_state(number, reason, saved)
+        return PowerRecord(state=state, reason=why)
+
+    def read(self, domain: Any) -> VMRecord:
+        """One VM whose domain is at hand."""
+        ((_, stats),) = self._stats(domain)
         off = stats["state.state"] == libvirt.VIR_DOMAIN_SHUTOFF
         saved = off and self._can_save and bool(domain.hasManagedSaveImage(0))
-        return self._record(domain, stats, self._autostart(domain), saved, None, known)
-
-    def forget(self, vm_id: str) -> None:
-        """A VM that is no more."""
-        self._seen.pop(vm_id, None)
+        return self._record(domain, stats, self._autostart(domain), saved, None)
 
     def present(self, tree: ET.Element) -> VMRecord:
         """What XML at hand says, without asking the host."""
@@ -107,30 +109,27 @@ class Reader:
         autostart: bool,
         saved: bool,
         networks: Mapping[str, str] | None,
-        known: Mapping[str, int] | None = None,
     ) -> VMRecord:
         tree = parse_domain(domain.XMLDesc(0))
         if networks is None:
             in_network = tree.find("devices/interface[@type='network']") is not None
             networks = self._connection.networks() if in_network else {}
         state, reason = states.power_state(stats["state.state"], stats.get("state.reason", 0), saved)
-        sizes = self._sizes(tree, stats, known or {})
+        sizes = self._sizes(tree, stats)
         facts = xml_read.Facts(state, reason, autostart, sizes, networks, self.shares)
-        record = xml_read.vm_record(tree, facts)
-        self._seen[record.id] = {disk.path: disk.size for disk in record.disks if disk.size is not None}
-        return record
+        return xml_read.vm_record(tree, facts)
 
-    def _stats(self, domain: Any | None, groups: int = _STATS) -> Sequence[tuple[Any, Mapping[str, Any]]]:
+    def _stats(self, domain: Any | None) -> Sequence[tuple[Any, Mapping[str, Any]]]:
         """States and disk sizes of one VM or of all."""
         conn = self._connection.conn
         if self._bulk:
             try:
                 if domain is not None:
-                    found = conn.domainListGetStats([domain], groups, _NOWAIT)
+                    found = conn.domainListGetStats([domain], _STATS, _NOWAIT)
                     if not found:  # gone between two calls
                         domain.state()
                 else:
-                    found = conn.getAllDomainStats(groups, _NOWAIT)
+                    found = conn.getAllDomainStats(_STATS, _NOWAIT)
                 return found  # type: ignore[no-any-return]
             except libvirt.libvirtError as error:
                 if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED):
@@ -147,8 +146,8 @@ class Reader:
                 one_by_one.append((each, {"state.state": state, "state.reason": reason}))
         return one_by_one
 
-    def _sizes(self, tree: ET.Element, stats: Mapping[str, Any], known: Mapping[str, int]) -> dict[str, int]:
-        """Bytes of each disk by its target; ``known`` are those of the last read, by path."""
+    def _sizes(self, tree: ET.Element, stats: Mapping[str, Any]) -> dict[str, int]:
+        """Bytes of each disk by its target."""
         sizes: dict[str, int] = {}
         for index in range(stats.get("block.count", 0)):
             capacity = stats.get(f"block.{index}.capacity")
@@ -157,9 +156,7 @@ class Reader:
         for device in tree.iterfind("devices/disk"):
             target = xml_read.target_of(device)
             path = xml_read.source_of(device) if device.get("device", "disk") in ("disk", "lun") else None
-            if path and path in known:
-                sizes[target] = known[path]
-            elif path and target not in sizes:
+            if path and target not in sizes:
                 with suppress(libvirt.libvirtError):  # in no pool, or no file at all: the record says None
                     sizes[target] = self._connection.conn.storageVolLookupByPath(path).info()[1]
         return sizes

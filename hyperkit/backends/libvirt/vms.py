@@ -18,7 +18,7 @@ from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.errors import AlreadyExists, HyperkitError, NotFound
 from hyperkit.jobs import Job, ThreadJob
-from hyperkit.records import VMRecord
+from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.specs import DiskSpec, VMChange, VMSpec
 from hyperkit.states import PowerAction
 
@@ -50,7 +50,10 @@ class VMs:
     def configure(self, vm_id: str, change: VMChange) -> VMRecord:
         return self._reconfiguring.change(vm_id, change)
 
-    def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+    def power(self, vm_id: str) -> PowerRecord:
+        return self._connection.repeat(lambda: self._reader.power(self._connection.domain(vm_id)))
+
+    def set_power(self, vm_id: str, action: PowerAction) -> PowerRecord | Job[PowerRecord]:
         return self._power.act(vm_id, action)
 
     def delete(self, vm_id: str, volumes: Sequence[str]) -> None:
@@ -58,7 +61,6 @@ class VMs:
         if domain.isActive():  # crashed, and kept by its <on_crash>
             domain.destroy()
         self._undefine(domain)
-        self._reader.forget(vm_id)
         for path in volumes:
             with suppress(NotFound):  # somebody else was quicker
                 self._images.remove(path)

@@ -108,7 +108,7 @@ def test_a_snapshots_name_that_is_taken_is_already_exists(bed: Bed) -> None:
     vm.snapshots.create("nightly")
     with pytest.raises(AlreadyExists):
         vm.snapshots.create("nightly")
-    assert len(bed.seen(vm).snapshots) == 1
+    assert len(bed.seen(vm).snapshots.list()) == 1
 
 
 @behaviour(

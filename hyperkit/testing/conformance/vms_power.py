@@ -10,6 +10,17 @@ from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 
 
+@behaviour("vms.power", "The power state read alone is the one that the whole record tells.")
+def test_the_power_state_read_alone_is_that_of_the_record(bed: Bed) -> None:
+    vm = bed.vm()
+    for verb, state in ((vm.start, PowerState.RUNNING), (vm.stop, PowerState.OFF)):
+        verb()
+        alone = vm.host.driver.vms.power(vm.id)
+        whole = vm.host.driver.vms.get(vm.id)
+        assert (alone.state, alone.reason) == (whole.state, whole.reason)
+        assert alone.state is bed.backdoor.power_state(vm.id) is state
+
+
 @behaviour("vms.set_power", "Start runs a VM that is off.")
 def test_start_runs_a_vm_that_is_off(bed: Bed) -> None:
     vm = bed.vm()

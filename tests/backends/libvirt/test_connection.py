@@ -31,7 +31,11 @@ def connection() -> Iterator[Connection]:
         ("qemu+unix:///system?socket=/a%20b", {}, "qemu+unix:///system?socket=/a%20b"),
         ("qemu+ssh://kvm1/system", {"user": "a b"}, "qemu+ssh://a%20b@kvm1/system"),
         ("qemu+ssh://root@kvm1:2222/system", {}, "qemu+ssh://root@kvm1:2222/system"),
-        ("qemu+tls://kvm1/system?keepalive_count=3", {"verify": False}, "qemu+tls://kvm1/system?keepalive_count=3&no_verify=1"),
+        (
+            "qemu+tls://kvm1/system?keepalive_count=3",
+            {"verify": False},
+            "qemu+tls://kvm1/system?keepalive_count=3&no_verify=1",
+        ),
         ("qemu+tls://kvm1/system", {"verify": "/my pki/cacert.pem"}, "qemu+tls://kvm1/system?pkipath=/my%20pki"),
         ("qemu+tls://kvm1/system?pkipath=/p", {"verify": "/x"}, "qemu+tls://kvm1/system?pkipath=/p"),
         ("lxc:///", {}, "lxc:///"),

@@ -13,9 +13,9 @@ from hyperkit.connection import parse
 from hyperkit.driver import Driver
 from hyperkit.errors import AlreadyExists, NotFound
 from hyperkit.jobs import Job
-from hyperkit.records import VMRecord
+from hyperkit.records import PowerRecord, VMRecord, changed
 from hyperkit.specs import DiskBus, DiskSpec, NicSpec, SwitchSpec, VMChange, VMSpec
-from hyperkit.states import PowerAction
+from hyperkit.states import PowerAction, PowerState
 from hyperkit.units import MiB
 
 libvirt = pytest.importorskip("libvirt")
@@ -144,18 +144,19 @@ def test_what_a_get_costs(bed: Bed) -> None:
 def test_a_power_verb_does_not_ask_for_sizes(bed: Bed) -> None:
     vm = bed.create("vm", disks=[DiskSpec(size=MiB)])
     bed.calls.clear()
-    assert done(bed.vms.set_power(vm.id, PowerAction.START)).disks == vm.disks
+    assert done(bed.vms.set_power(vm.id, PowerAction.START)) == PowerRecord(state=PowerState.RUNNING)
     assert bed.calls["storageVolLookupByPath"] == 0
 
 
-def test_a_record_of_the_list_is_the_one_that_get_and_a_verb_return(bed: Bed) -> None:
+def test_a_record_of_the_list_is_the_one_that_get_returns_in_every_state(bed: Bed) -> None:
     network = bed.raw.listAllNetworks()[0].UUIDString()
     disks = [DiskSpec(size=MiB), DiskSpec(size=2 * MiB)]
     vm = bed.create("vm", disks=disks, nics=[NicSpec(switch=network)], notes="n\r")
     assert bed.vms.list() == [vm]
     for action in (PowerAction.START, PowerAction.PAUSE, PowerAction.SUSPEND, PowerAction.DISCARD):
         after = done(bed.vms.set_power(vm.id, action))
-        assert bed.vms.list() == [after] == [bed.vms.get(vm.id)]
+        assert after == bed.vms.power(vm.id)
+        assert bed.vms.list() == [bed.vms.get(vm.id)] == [changed(vm, state=after.state, reason=after.reason)]
 
 
 def test_a_vm_that_vanishes_while_the_list_is_read_is_left_out(bed: Bed) -> None:

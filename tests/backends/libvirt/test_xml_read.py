@@ -110,9 +110,7 @@ def test_disks_of_every_kind() -> None:
             bus=DiskBus.VIRTIO,
             base="/base.qcow2",
         ),
-        DiskRecord(
-            id="sda", path="/dev/vg/lv", size=None, format=DiskFormat.RAW, bus=DiskBus.SCSI, read_only=True
-        ),
+        DiskRecord(id="sda", path="/dev/vg/lv", size=None, format=DiskFormat.RAW, bus=DiskBus.SCSI, read_only=True),
     )
     assert [disk.path for disk in read.disks[2:]] == ["rbd:pool/image", "p:v", "", ""]
     assert [(drive.id, drive.iso) for drive in read.cdroms] == [("hda", "/x.iso"), ("hdb", None)]

@@ -9,8 +9,8 @@ import pytest
 from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.driver import Driver
 from hyperkit.errors import NotFound
-from hyperkit.records import VMRecord
-from hyperkit.states import ALLOWED, PowerAction, PowerState
+from hyperkit.records import PowerRecord
+from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason
 from hyperkit.vm import VM
 from tests.conformance.mutants.kit import Call, layer, port
 
@@ -21,7 +21,7 @@ def instead(test: str, name: str, asked: PowerAction, done: PowerAction | None) 
     def mutant(driver: Driver, call: Call, vm_id: str, action: PowerAction) -> Any:
         if action is not asked:
             return call(vm_id, action)
-        return call(vm_id, done) if done else driver.vms.get(vm_id)
+        return call(vm_id, done) if done else driver.vms.power(vm_id)
 
     mutant.__name__ = name
     port(test, "vms.set_power")(mutant)
@@ -56,17 +56,23 @@ def lets_the_host_do_what_the_state_forbids(patch: pytest.MonkeyPatch) -> None:
 
 @layer("test_a_verb_on_a_vm_that_is_gone_is_not_found")
 def remembers_vms_that_are_gone(patch: pytest.MonkeyPatch) -> None:
-    get = FakeVMs.get
-    known: dict[str, VMRecord] = {}
+    power = FakeVMs.power
+    known: dict[str, PowerRecord] = {}
 
-    def as_last_seen(self: FakeVMs, vm_id: str) -> VMRecord:
+    def as_last_seen(self: FakeVMs, vm_id: str) -> PowerRecord:
         try:
-            known[vm_id] = get(self, vm_id)
+            known[vm_id] = power(self, vm_id)
         except NotFound:
-            return known[vm_id]
+            pass
         return known[vm_id]
 
-    patch.setattr(FakeVMs, "get", as_last_seen)
+    patch.setattr(FakeVMs, "power", as_last_seen)
+
+
+@layer("test_the_power_state_read_alone_is_that_of_the_record")
+def never_looks_why(patch: pytest.MonkeyPatch) -> None:
+    reason = StateReason.UNKNOWN
+    patch.setattr(FakeVMs, "power", lambda self, vm_id: PowerRecord(state=self.get(vm_id).state, reason=reason))
 
 
 @layer("test_another_connection_sees_the_state_at_once")

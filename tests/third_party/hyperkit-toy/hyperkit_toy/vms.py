@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hyperkit.errors import Cancelled
 from hyperkit.jobs import Job, JobStatus, Progress
-from hyperkit.records import VMRecord
+from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.specs import VMChange, VMSpec
 from hyperkit.states import GOAL, PowerAction, PowerState
 from hyperkit_toy import machines
@@ -60,11 +60,14 @@ class ToyVMs:
         self._store.put("vms", data)
         return machines.record(self._store, data)
 
-    def set_power(self, vm_id: str, action: PowerAction) -> VMRecord | Job[VMRecord]:
+    def power(self, vm_id: str) -> PowerRecord:
+        return PowerRecord(state=PowerState(self._store.get("vms", vm_id)["state"]))
+
+    def set_power(self, vm_id: str, action: PowerAction) -> PowerRecord | Job[PowerRecord]:
         data = self._store.get("vms", vm_id)
         data["state"] = GOAL[action].value
         self._store.put("vms", data)
-        return machines.record(self._store, data)
+        return PowerRecord(state=GOAL[action])
 
     def delete(self, vm_id: str, volumes: Sequence[str]) -> Job[None] | None:
         self._store.drop("vms", vm_id)

@@ -69,4 +69,5 @@ def test_a_directory_that_is_not_there_is_no_host(tmp_path: Path) -> None:
         hyperkit.connect(f"toy://{tmp_path}/none")
     with pytest.raises(hyperkit.InvalidRequest):
         hyperkit.connect("toy://elsewhere/path")
-    assert hyperkit_toy.CAPABILITIES.missing("bios", "snapshots") == "snapshots"
+    assert hyperkit_toy.CAPABILITIES.bios
+    assert not hyperkit_toy.CAPABILITIES.snapshots
