@@ -1,10 +1,10 @@
 """Start, pause, resume and stop a real QEMU: hyperkit's verbs / the four calls of the bare binding.
 
 Both work on the same domain, in turns, each over a connection of its own. hyperkit's verbs read the VM's state before
-they act and after; the bare calls do neither, so that the ratio is what that costs. After each verb the domain is looked
-at over a third connection, off the clock, and must be in the state that the verb leads to. The medians of each verb are
-told on standard error; pause and resume take a few milliseconds and scatter by as many, since the guest's firmware
-keeps its QEMU busy.
+they act and after; the bare calls do neither, so that the ratio is what that costs. After each verb the domain is
+looked at over a third connection, off the clock, and must be in the state that the verb leads to. The medians of each
+verb are told on standard error; pause and resume take a few milliseconds and scatter by as many, since the guest's
+firmware keeps its QEMU busy.
 """
 
 from __future__ import annotations

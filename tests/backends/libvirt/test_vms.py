@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,6 +25,8 @@ from hyperkit.backends.libvirt.images import Images  # noqa: E402
 from hyperkit.backends.libvirt.reader import Reader  # noqa: E402
 from hyperkit.backends.libvirt.vms import VMs  # noqa: E402
 from hyperkit.backends.libvirt.xml_write import Platform  # noqa: E402
+
+T = TypeVar("T")
 
 PLATFORM = Platform("TEST", "test", "i686")
 LOCAL = {"UUIDString", "name", "isAlive", "getType", "getURI", "connect", "_o", "_conn"}
@@ -105,7 +107,7 @@ def bed() -> Iterator[Bed]:
     bed.connection.close()
 
 
-def done(result: VMRecord | Job[VMRecord]) -> VMRecord:
+def done(result: T | Job[T]) -> T:
     if not isinstance(result, Job):
         return result
     result.wait(10, SystemClock())

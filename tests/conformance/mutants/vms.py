@@ -178,7 +178,7 @@ def deletes_the_base_of_another_vms_disk(patch: pytest.MonkeyPatch) -> None:
 
 @port("test_a_vm_with_snapshots_is_deleted_with_them", "vms.delete")
 def refuses_a_vm_that_has_snapshots(driver: Driver, call: Call, vm_id: str, volumes: Sequence[str]) -> None:
-    count = len(machine(driver, vm_id).snapshots.list())
+    count = len(machine(driver, vm_id).snapshots)
     if count:
         raise InvalidState(f"cannot delete inactive domain with {count} snapshots")
     call(vm_id, volumes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.driver import Driver
 from hyperkit.errors import NotFound
-from hyperkit.records import PowerRecord
+from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason
 from hyperkit.vm import VM
 from tests.conformance.mutants.kit import Call, layer, port
@@ -60,10 +61,8 @@ def remembers_vms_that_are_gone(patch: pytest.MonkeyPatch) -> None:
     known: dict[str, PowerRecord] = {}
 
     def as_last_seen(self: FakeVMs, vm_id: str) -> PowerRecord:
-        try:
+        with contextlib.suppress(NotFound):
             known[vm_id] = power(self, vm_id)
-        except NotFound:
-            pass
         return known[vm_id]
 
     patch.setattr(FakeVMs, "power", as_last_seen)
