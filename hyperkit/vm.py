@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Literal, Self, Unpack
 
 from hyperkit import guard
@@ -15,6 +14,7 @@ from hyperkit.handle import Handle
 from hyperkit.nic import Nics
 from hyperkit.records import AddressRecord, PowerRecord, VMRecord, changed
 from hyperkit.resolve import check_unused
+from hyperkit.shutdown import ShutdownJob
 from hyperkit.snapshot import SnapshotCollection
 from hyperkit.specs import ChangeFields
 from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason, allowed_in, already_there
@@ -149,25 +149,9 @@ class VM(Handle[VMRecord]):
         Raises:
             Timeout: the guest did not shut down, and ``force`` is false: the VM runs on.
         """
-        if self._power(PowerAction.SHUTDOWN).result().state is PowerState.OFF:
-            return self
-        clock, vms = self._host.clock, self._host.driver.vms
-        next_request = clock.monotonic() + resend
-
-        def off() -> bool | None:
-            nonlocal next_request
-            state = self._look()
-            if state is PowerState.OFF:
-                return True
-            if clock.monotonic() >= next_request and state is PowerState.RUNNING:
-                next_request = clock.monotonic() + resend
-                # It may go off between the look and the request: the next look sees it.
-                with suppress(InvalidState):
-                    self._call(vms.set_power, self.id, PowerAction.SHUTDOWN)
-            return None
-
+        task = self.begin_shutdown(resend=resend)
         try:
-            wait_until(off, clock=clock, timeout=timeout, what=f"{self.label} to shut down")
+            return task.result(timeout)
         except Timeout:
             if force:
                 return self.stop()
@@ -178,7 +162,23 @@ class VM(Handle[VMRecord]):
                 operation="vms.set_power",
                 resource=self.label,
             ) from None
-        return self
+
+    def begin_shutdown(self, *, resend: float = 10) -> Task[Self]:
+        """Ask the guest to shut down, without waiting. Looks at the task ask again every ``resend`` seconds.
+
+        Cancelling the task ends the asking; what the guest began it will finish.
+        """
+        asked = self._power(PowerAction.SHUTDOWN)
+        if asked.done and asked.result().state is PowerState.OFF:
+            return asked
+        vms = self._host.driver.vms
+        job = ShutdownJob(
+            lambda: self._call(vms.power, self.id),
+            lambda: self._call(vms.set_power, self.id, PowerAction.SHUTDOWN),
+            clock=self._host.clock,
+            resend=resend,
+        )
+        return self._task("shut down", job, self._powered)
 
     def _power(self, action: PowerAction) -> Task[Self]:
         vms = self._host.driver.vms
