@@ -2,9 +2,10 @@
 
 Both work on the same domain, in turns, each over a connection of its own. hyperkit's verbs read the VM's state before
 they act and after; the bare calls do neither, so that the ratio is what that costs. After each verb the domain is
-looked at over a third connection, off the clock, and must be in the state that the verb leads to. The medians of each
-verb are told on standard error; pause and resume take a few milliseconds and scatter by as many, since the guest's
-firmware keeps its QEMU busy.
+looked at over a third connection, off the clock, and must be in the state that the verb leads to.
+
+The medians of each verb are told on standard error. Pause and resume take a few milliseconds and scatter by as many,
+since the guest's firmware keeps its QEMU busy: by themselves they say little.
 """
 
 from __future__ import annotations
