@@ -65,6 +65,7 @@ class HostPort(Protocol):
             * The host's id is the same after a reconnect.
             * Product and version say what runs there, and the type whether it is bare-metal, hosted or OS-level.
             * CPUs and memory are those of the machine, memory in bytes.
+            * A closed connection refuses every call, and closing it again does no harm; what runs there runs on.
         """
         ...
 
@@ -107,6 +108,10 @@ class VMPort(Protocol):
             * A linked disk names its base and is as large, unless a larger size is asked for.
             * A copied disk has the size of its base and does not name it.
             * A disk size below the base image's is InvalidRequest.
+            * A disk's format is the one asked for.
+            * A disk's bus and write protection are those asked for.
+            * A disk's file has the name asked for, and a name that is taken is AlreadyExists.
+            * A disk that is not thin takes its space at once.
             * An existing disk is attached as it is and is not marked as created.
             * A disk path that leads nowhere is NotFound.
             * A disk path that is a directory is InvalidRequest.
@@ -114,12 +119,16 @@ class VMPort(Protocol):
             * A MAC address asked for is kept.
             * A MAC address that another VM has is AlreadyExists, and nothing is made.
             * A NIC without a switch is plugged into none.
+            * A NIC's model is the one asked for.
+            * A NIC's link is up or down as asked for.
+            * A NIC's VLAN is the one asked for.
             * A switch that does not exist is NotFound, and the error names those there are.
             * A datastore that does not exist is NotFound, and the error names those there are.
             * An ISO is in the CD-ROM drive.
             * An ISO path that leads nowhere is NotFound.
             * Firmware, secure boot and TPM are those asked for.
             * The boot order is the one asked for.
+            * A kernel to boot directly is the one asked for.
             * The CPU topology is the one asked for.
             * A ceiling above the CPUs and memory at start is kept.
             * Reservation, limit and shares are exactly those asked for.
@@ -127,6 +136,7 @@ class VMPort(Protocol):
             * Notes come back character for character.
             * Autostart is as asked for.
             * More CPUs than the host allows are refused before anything is made.
+            * More disks or NICs than the host allows are refused before anything is made.
             * A create that fails half-way leaves neither VM nor disk file.
             * Changing what was passed after the call changes nothing.
         """
@@ -146,6 +156,10 @@ class VMPort(Protocol):
             * Notes and autostart change while the VM runs, and the change outlives a restart of the VM.
             * A change that the running VM cannot take is refused, and none of it is done.
             * Boot order, guest OS hint and allocations of a VM that is off can be changed.
+            * CPUs are added while the VM runs, and are there after a restart.
+            * Memory is added while the VM runs, and is there after a restart.
+            * Reservation, limit and shares change while the VM runs, and the change outlives a restart.
+            * A VM is renamed while it runs.
         """
         ...
 
@@ -169,7 +183,8 @@ class VMPort(Protocol):
             * Suspend saves a running VM to disk, and start lets it run on.
             * A paused VM can be suspended.
             * A suspended VM's memory can be discarded, which leaves it off.
-            * Reset leaves the VM running.
+            * Reset begins afresh, and leaves the VM running.
+            * Reboot asks the guest, which begins afresh, and the VM runs on.
             * A verb whose goal is already reached changes nothing and is no error.
             * A verb that the state forbids is InvalidState, which names the state and the verbs allowed.
             * A verb on a VM that is gone is NotFound.
@@ -189,6 +204,7 @@ class VMPort(Protocol):
             * A disk that hyperkit created is deleted with the VM by default.
             * A disk that hyperkit did not create stays unless it is named.
             * A disk that is named is deleted, whoever created it.
+            * All disks are deleted if all are to be, whoever created them.
             * No disk is deleted if none is to be.
             * A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM.
             * A VM with snapshots is deleted with them.
@@ -210,6 +226,7 @@ class DiskPort(Protocol):
             * A new disk that cannot be attached leaves no file behind.
             * A disk that the VM already has is AlreadyExists.
             * A disk is attached to a running VM, and is still there after a restart.
+            * One disk more than the host allows is refused.
         """
         ...
 
@@ -224,6 +241,8 @@ class DiskPort(Protocol):
             * A disk id that the VM does not have is NotFound.
             * A disk can be deleted as it is detached, if hyperkit created it.
             * A disk is not deleted while snapshots of its VM may need it: Busy, and it stays attached.
+            * A disk is detached from a running VM, and is still gone after a restart.
+            * A disk that a running VM's guest does not let go stays attached, with its file: Busy.
         """
         ...
 
@@ -235,6 +254,7 @@ class DiskPort(Protocol):
         Behaviour:
             * A disk grows to the size asked for.
             * A disk is never made smaller: InvalidRequest.
+            * A disk of a running VM grows, and is as large after a restart.
         """
         ...
 
@@ -246,6 +266,7 @@ class DiskPort(Protocol):
         Behaviour:
             * An ISO can be put into an empty drive, exchanged and taken out.
             * An exchange for an ISO that leads nowhere is NotFound, and the drive keeps what it has.
+            * An ISO is exchanged while the VM runs, and the change outlives a restart.
         """
         ...
 
@@ -261,6 +282,8 @@ class NicPort(Protocol):
         Behaviour:
             * An attached NIC comes after those that were there, on the switch asked for.
             * An attached NIC's MAC address that another VM has is AlreadyExists.
+            * A NIC is attached to a running VM, and is still there after a restart.
+            * One NIC more than the host allows is refused.
         """
         ...
 
@@ -272,6 +295,7 @@ class NicPort(Protocol):
         Behaviour:
             * A detached NIC is gone, and the others keep their ids and addresses.
             * A NIC id that the VM does not have is NotFound.
+            * A NIC is detached from a running VM, and is still gone after a restart.
         """
         ...
 
@@ -284,6 +308,9 @@ class NicPort(Protocol):
             * A NIC moves to another switch and keeps its id and address.
             * A NIC is unplugged and stays in the VM.
             * A NIC's link goes down and up.
+            * A NIC gets another address and keeps its place.
+            * A NIC's new address that another VM has is AlreadyExists, and it keeps its own.
+            * A running VM's NIC changes switch and link, and the change outlives a restart.
         """
         ...
 
@@ -318,6 +345,7 @@ class SwitchPort(Protocol):
             * An external switch has the uplink asked for.
             * A new switch is active.
             * A switch name that is taken is AlreadyExists where names must be unique.
+            * Two switches may have one name where they need not be unique.
             * VMs on a new switch can be started.
         """
         ...
@@ -340,6 +368,7 @@ class DatastorePort(Protocol):
 
         Behaviour:
             * A datastore's free space is at most its capacity, both in bytes.
+            * A listed datastore equals the one that get returns.
         """
         ...
 
@@ -447,6 +476,7 @@ class SnapshotPort(Protocol):
             * A revert keeps every snapshot.
             * A revert of a suspended VM discards its saved memory.
             * A revert brings back the content of the disks.
+            * A revert keeps the VM's name, notes and autostart.
         """
         ...
 
@@ -474,6 +504,7 @@ class GuestPort(Protocol):
         Behaviour:
             * A VM that is off has no addresses.
             * A running guest's address belongs to one of its NICs.
+            * Loopback and link-local addresses are left out.
         """
         ...
 

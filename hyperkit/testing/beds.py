@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Protocol, Self, Unpack, cast
 
@@ -15,9 +15,10 @@ from hyperkit.datastore import Datastore
 from hyperkit.errors import Busy, HyperkitError, NotFound
 from hyperkit.host import Host
 from hyperkit.records import HypervisorType
-from hyperkit.specs import DiskSpec, SwitchKind, VMFields
+from hyperkit.specs import DiskBus, DiskSpec, KernelBoot, NicSpec, SwitchKind, VMFields
 from hyperkit.states import PowerState
 from hyperkit.switch import Switch
+from hyperkit.tasks import wait_until
 from hyperkit.units import MiB
 from hyperkit.vm import VM
 
@@ -68,6 +69,10 @@ class Backdoor(Protocol):
         """The bytes that a guest would see of a disk image."""
         ...
 
+    def disk_space(self, path: str) -> int:
+        """The bytes of the datastore that a disk image takes."""
+        ...
+
     def make_disk(self, size: int) -> str:
         """Make a disk image in a datastore, as somebody without hyperkit would, and return its path."""
         ...
@@ -82,6 +87,13 @@ class Backdoor(Protocol):
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         """Read what a guest would see of the disk of a VM that is off; only with the fact `Bed.content`."""
+        ...
+
+    def boot_id(self, vm_id: str) -> str | None:
+        """What the guest that runs in a VM calls its present boot, and no other one; only with the fact `Bed.boots`.
+
+        Linux has it in ``/proc/sys/kernel/random/boot_id``. None while no guest answers: it is asked again.
+        """
         ...
 
 
@@ -136,16 +148,21 @@ class Bed(ABC):
     """Seconds that a guest may take to boot, to shut down or to get an address."""
 
     base_image: Image | None = None
+    kernel: KernelBoot | None = None
     iso: str | None = None
     other_iso: str | None = None
     directory: str | None = None
     uplink: str | None = None
+    bus: DiskBus | None = None
+    nic_model: str | None = None
     guest: VMFields | None = None
     """A VM that boots a guest which shuts down when asked, and gets an address."""
     deaf: VMFields | None = None
     """A VM that runs and ignores being asked to shut down."""
     content: bool = False
     """Whether the back door reads and writes the content of disks."""
+    boots: bool = False
+    """Whether the back door tells the boots of `guest` apart. Else tests believe the power state alone."""
 
     cannot_verify: ClassVar[Mapping[str, str]] = {}
     """By test, why its success on this bed would say nothing. Such a test is not run."""
@@ -224,6 +241,38 @@ class Bed(ABC):
     def running(self, **fields: Unpack[VMFields]) -> VM:
         """A new VM that runs."""
         return self.vm(**fields).start()
+
+    def booted(self, *, disks: Iterable[DiskSpec] = (), nics: Iterable[NicSpec] = ()) -> VM:
+        """A new VM that runs, with these devices besides others: `guest`, which has booted, where the bed has it."""
+        fields = self.fields(**(self.guest or {}))
+        fields["disks"] = [*fields.get("disks", ()), *disks]
+        fields["nics"] = [*fields.get("nics", ()), *nics]
+        vm = self.running(**fields)
+        if self.boots:
+            self.boot_of(vm)
+        elif self.guest is not None and self.host.capabilities.guest_addresses:
+            vm.wait_for_address(timeout=self.timeout)
+        return vm
+
+    def boot_of(self, vm: VM, but: str | None = None) -> str | None:
+        """What tells this boot of its guest from every other; None where the bed has no such fact.
+
+        It is waited until the guest answers, and is in another boot than ``but``.
+
+        Raises:
+            Timeout: it is not.
+        """
+        if not self.boots:
+            return None
+
+        def told() -> str | None:
+            boot = self.backdoor.boot_id(vm.id)
+            return None if boot == but else boot
+
+        clock, what = self.host.clock, f"the guest of {vm.label} to be in {'another' if but else 'a'} boot"
+        return wait_until(
+            told, clock=clock, timeout=self.timeout, what=what, pause=lambda seconds: clock.sleep(min(seconds, 0.1))
+        )
 
     def switch(self) -> Switch:
         """A new switch, of the first kind that the host can make."""

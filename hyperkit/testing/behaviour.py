@@ -18,13 +18,17 @@ Test = TypeVar("Test", bound=Callable[..., None])
 
 FACTS = {
     "base_image": "an image that disks can be based on",
+    "kernel": "a kernel to boot directly",
     "iso": "an ISO",
     "other_iso": "a second ISO",
     "directory": "the path of a directory",
     "uplink": "an uplink for an external switch",
+    "bus": "a bus for disks that is not the default one",
+    "nic_model": "a model of NIC that is not the default one",
     "guest": "a VM with a guest that obeys",
     "deaf": "a VM whose guest ignores a shutdown",
     "content": "a back door to the content of disks",
+    "boots": "a back door that tells the boots of its guest apart",
 }
 """What a test may need of a bed besides capabilities: attributes of `Bed` that may be None, in words."""
 

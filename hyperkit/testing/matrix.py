@@ -1,4 +1,9 @@
-"""What the conformance suite found: behaviours by beds, for the terminal, for JSON and for the documentation."""
+"""What the conformance suite found: behaviours by beds, for the terminal and as JSON.
+
+The file is of one run. A run that has less than the file, because a bed was not there or only some tests ran, does not
+write it, and says so: nobody is to lose by running on another machine what this one found. To begin afresh, delete it.
+`hyperkit.testing.render` makes documentation of it.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +31,7 @@ class MatrixPlugin:
         self._path = path
         self._rows: dict[str, Row] = {}
         self._beds: dict[str, dict[str, Any]] = {}
+        self._lost: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the row that the report carries. A bed that is not there at all has none: pytest prints why."""
@@ -39,19 +45,26 @@ class MatrixPlugin:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the file that was asked for; in a worker process of pytest-xdist there is nothing to write."""
-        if self._path is not None and not hasattr(session.config, "workerinput"):
-            Path(self._path).write_text(to_json(self.data()), encoding="utf-8")
+        if self._path is None or hasattr(session.config, "workerinput"):
+            return
+        path, data = Path(self._path), self.data()
+        self._lost = lost(json.loads(path.read_text(encoding="utf-8")), data) if path.exists() else Counter()
+        if not self._lost:
+            path.write_text(to_json(data), encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the counts of each bed; with ``-v`` or a file to write, each behaviour too."""
         data = self.data()
-        if not data["rows"]:
+        if not data["rows"] and not self._lost:
             return
         terminalreporter.section("hyperkit conformance")
         verbose = self._path is not None or terminalreporter.config.get_verbosity() > 0
         for line in (*(table(data) if verbose else ()), *counts_in_words(data)):
             terminalreporter.line(line)
-        if self._path is not None:
+        if self._lost:
+            what = ", ".join(f"{number} of {bed}" for bed, number in sorted(self._lost.items()))
+            terminalreporter.line(f"NOT written to {self._path}, which has outcomes that this run lacks: {what}")
+        elif self._path is not None:
             terminalreporter.line(f"written to {self._path}")
 
     def data(self) -> dict[str, Any]:
@@ -75,6 +88,15 @@ def to_json(data: Data) -> str:
     return f'{{"beds": {beds},\n"rows": [\n{rows}\n]}}\n'
 
 
+def lost(before: Data, now: Data) -> Counter[str]:
+    """How many outcomes of tests that the suite still has would be gone, by bed."""
+    from hyperkit.testing.conformance import TESTS  # noqa: PLC0415
+
+    found = {(row["bed"], row["test"]) for row in now["rows"]}
+    kept = {(row["bed"], row["test"]) for row in before["rows"] if row["test"] in TESTS}
+    return Counter(bed for bed, _ in kept - found)
+
+
 def beds_of(data: Data) -> list[str]:
     """The beds that have rows, sorted."""
     return sorted({row["bed"] for row in data["rows"]})
@@ -87,10 +109,11 @@ def counts(rows: Iterable[Row], bed: str) -> Counter[str]:
 
 def counts_in_words(data: Data) -> list[str]:
     """One line for each bed: ``fake: 138 passed, 4 unsupported``."""
-    return [f"{bed}: {_words(counts(data['rows'], bed))}" for bed in beds_of(data)]
+    return [f"{bed}: {in_words(counts(data['rows'], bed))}" for bed in beds_of(data)]
 
 
-def _words(count: Mapping[str, int]) -> str:
+def in_words(count: Mapping[str, int]) -> str:
+    """``138 passed, 4 unsupported``."""
     return ", ".join(f"{count[outcome]} {outcome}" for outcome in OUTCOMES if count.get(outcome))
 
 
@@ -110,47 +133,3 @@ def table(data: Data) -> list[str]:
         columns = "  ".join(signs.get(bed, "").ljust(width) for bed, width in zip(beds, widths, strict=True))
         lines.append(f"{columns}  {behaviour}")
     return [*lines, " ".join(f"{sign} {outcome}" for outcome, sign in OUTCOMES.items()), ""]
-
-
-def markdown(data: Data) -> str:
-    """What each backend can do, and how it stands with the suite, as tables for the documentation."""
-    return "\n".join([*_capabilities(data), "", *_conformance(data), "", *_reasons(data)])
-
-
-def _capabilities(data: Data) -> list[str]:
-    from hyperkit.capabilities import names, question  # noqa: PLC0415
-
-    beds = data["beds"]
-    lines = _head("Question", [f"{bed}<br>{facts['product']} {facts['version']}" for bed, facts in beds.items()])
-    for name in names():
-        answers = ["yes" if facts["capabilities"].get(name) else "no" for facts in beds.values()]
-        lines.append(_line(f"{question(name)} (`{name}`)", answers))
-    return lines
-
-
-def _conformance(data: Data) -> list[str]:
-    beds, rows = beds_of(data), data["rows"]
-    lines = _head("Port", beds)
-    for port in dict.fromkeys(row["operation"].partition(".")[0] for row in rows):
-        of_port = [row for row in rows if row["operation"].partition(".")[0] == port]
-        lines.append(_line(f"`{port}`", [_words(counts(of_port, bed)) for bed in beds]))
-    lines.append(_line("all", [_words(counts(rows, bed)) for bed in beds]))
-    return lines
-
-
-def _reasons(data: Data) -> list[str]:
-    """What a bed cannot verify, or fails at, in full: that is what a reader should not have to look for."""
-    doubtful = [row for row in data["rows"] if row["outcome"] in ("cannot-verify", "xfail", "failed")]
-    return [
-        f"* {row['bed']}, `{row['operation']}`: {row['behaviour']} **{row['outcome']}** {row['reason']}".rstrip()
-        for row in doubtful
-    ]
-
-
-def _head(first: str, columns: Iterable[str]) -> list[str]:
-    columns = list(columns)
-    return [_line(first, columns), _line("---", ["---"] * len(columns))]
-
-
-def _line(first: str, cells: Iterable[str]) -> str:
-    return f"| {' | '.join([first, *cells])} |"

@@ -209,7 +209,7 @@ class _Seeding:
         if state in _RUNS:
             self._snapshots(machine, snapshots)
         if "boot_seconds" not in guest:
-            machine.booted_at = -math.inf
+            machine.boot = attrs.evolve(machine.boot, at=-math.inf)
 
     def _snapshots(self, machine: Machine, snapshots: list[tuple[str, dict[str, Any]]]) -> None:
         caps = self._world.capabilities

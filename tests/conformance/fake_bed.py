@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 import hyperkit
-from hyperkit import DiskSpec, Host, HypervisorType, MiB, NicSpec, PowerState, SwitchKind
+from hyperkit import DiskBus, DiskSpec, Host, HypervisorType, KernelBoot, MiB, NicSpec, PowerState, SwitchKind
 from hyperkit.backends import fake
 from hyperkit.backends.fake.profiles import DATASTORE_SIZE, HOST_MEMORY
 from hyperkit.backends.fake.world import IMAGES, World
@@ -56,6 +56,9 @@ class FakeBackdoor:
     def disk_size(self, path: str) -> int:
         return self._world.volumes[path].record.size
 
+    def disk_space(self, path: str) -> int:
+        return self._world.volumes[path].record.allocated
+
     def make_disk(self, size: int) -> str:
         return self._world.add_file(f"{IMAGES}/foreign-{next(self._numbers)}.qcow2", size, format="qcow2").path
 
@@ -71,6 +74,10 @@ class FakeBackdoor:
     def read(self, path: str, offset: int, length: int) -> bytes:
         return self._world.volumes[path].data.ljust(offset + length, b"\0")[offset : offset + length]
 
+    def boot_id(self, vm_id: str) -> str | None:
+        machine = self._world.machines[vm_id]
+        return f"boot {machine.boot.number}" if self._world.booted(machine) else None
+
 
 class FakeBed(Bed):
     """A fake host of its own."""
@@ -78,7 +85,10 @@ class FakeBed(Bed):
     missing_path = f"{IMAGES}/no-such-file.qcow2"
     directory = IMAGES
     uplink = "eth0"
+    bus = DiskBus.SCSI
+    nic_model = "e1000e"
     content = True
+    boots = True
     machine = Machine(
         product="hyperkit fake",
         version="1",
@@ -103,6 +113,8 @@ class FakeBed(Bed):
         self.base_image = Image(world.add_file(f"{IMAGES}/base.qcow2", 16 * MiB, b"base", "qcow2").path, 16 * MiB)
         self.iso = world.add_file("/fake/isos/one.iso", MiB).path
         self.other_iso = world.add_file("/fake/isos/other.iso", MiB).path
+        kernel, initrd = (world.add_file(f"/fake/boot/{name}", MiB).path for name in ("vmlinuz", "initrd"))
+        self.kernel = KernelBoot(kernel, initrd, "console=ttyS0 quiet")
         self.deaf = {}  # there is nothing to boot in it
         self.guest = {"disks": [DiskSpec(size=16 * MiB)], "nics": [NicSpec(switch=switch.name)]}
 
@@ -116,3 +128,12 @@ class FakeBed(Bed):
     def close(self) -> None:
         super().close()
         fake.forget(self._world_name)
+
+
+class FakeEsxiBed(FakeBed):
+    """A fake without ceilings, where CPUs and memory can be added all the same."""
+
+    xfail = dict.fromkeys(
+        ("test_cpus_are_added_while_the_vm_runs", "test_memory_is_added_while_the_vm_runs"),
+        "hyperkit.change holds a running VM to its ceiling, which is its size where a host has no ceilings",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import libvirt
+import libvirt_qemu
 
 from hyperkit import KiB, PowerState
 from hyperkit.testing.beds import Shape
@@ -81,6 +83,9 @@ class QemuBackdoor(LibvirtBackdoor):
         told = json.loads(_run("qemu-img", "info", "-U", "--output=json", path))
         return int(told["virtual-size"])
 
+    def disk_space(self, path: str) -> int:
+        return os.stat(path).st_blocks * 512
+
     def make_disk(self, size: int) -> str:
         path = str(self._images / f"foreign-{next(self._numbers)}.qcow2")
         _run("qemu-img", "create", "-q", "-f", "qcow2", path, str(size))
@@ -100,6 +105,22 @@ class QemuBackdoor(LibvirtBackdoor):
             copy = Path(directory) / "copy"
             _run("qemu-img", "convert", "-O", "raw", path, str(copy))
             return copy.read_bytes()[offset : offset + length]
+
+    def boot_id(self, vm_id: str) -> str | None:
+        domain = self.connection.lookupByUUIDString(vm_id)
+        try:
+            handle = _agent(domain, "guest-file-open", path="/proc/sys/kernel/random/boot_id")
+            told = _agent(domain, "guest-file-read", handle=handle)
+            _agent(domain, "guest-file-close", handle=handle)
+        except libvirt.libvirtError:
+            return None
+        return base64.b64decode(told["buf-b64"]).decode().strip()
+
+
+def _agent(domain: Any, command: str, **arguments: Any) -> Any:
+    """What the guest's agent answers, within two seconds."""
+    asked = json.dumps({"execute": command, "arguments": arguments})
+    return json.loads(libvirt_qemu.qemuAgentCommand(domain, asked, 2, 0))["return"]
 
 
 def _run(*command: str) -> str:
@@ -124,6 +145,9 @@ class TestDriverBackdoor(LibvirtBackdoor):
     def disk_size(self, path: str) -> int:
         return int(self.connection.storageVolLookupByPath(path).info()[1])
 
+    def disk_space(self, path: str) -> int:
+        return int(self.connection.storageVolLookupByPath(path).info()[2])
+
     def make_disk(self, size: int) -> str:
         pool = self.connection.listAllStoragePools()[0]
         name = f"foreign-{next(self._numbers)}.qcow2"
@@ -140,3 +164,6 @@ class TestDriverBackdoor(LibvirtBackdoor):
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         raise AssertionError("there is no content: the bed does not have that fact")
+
+    def boot_id(self, vm_id: str) -> str | None:
+        raise AssertionError("there is no guest: the bed does not have that fact")

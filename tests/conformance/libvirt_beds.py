@@ -31,7 +31,10 @@ class LibvirtQemuBed(Bed):
 
     name = "libvirt-qemu"
     uplink = "br0"
+    bus = DiskBus.SCSI
+    nic_model = "e1000e"
     content = True
+    boots = True
     # The file is made before QEMU is asked, and QEMU has no hot-plug for this bus.
     unattachable = DiskSpec(size=8 * MiB, bus=DiskBus.SATA)
 
@@ -48,9 +51,10 @@ class LibvirtQemuBed(Bed):
         host.add_bridge("br0")
         self._raw.networkDefineXML(_GUESTS).create()
         image = guest_image()
+        self.kernel = KernelBoot(str(image.vmlinux), str(image.initrd), image.cmdline)
         self.guest = {
             "memory": 128 * MiB,
-            "kernel": KernelBoot(str(image.vmlinux), str(image.initrd), image.cmdline),
+            "kernel": self.kernel,
             "nics": [NicSpec(switch="guests")],
         }
         self.deaf = {}  # without a disk it stays in the BIOS, which does not look at the power button
@@ -100,9 +104,16 @@ class LibvirtTestBed(Bed):
     )
     missing_path = "/default-pool/no-such-file.qcow2"
     uplink = "eth1"
+    bus = DiskBus.SCSI
+    nic_model = "e1000e"
     cannot_verify = {
         "test_vms_on_a_new_switch_can_be_started": "the driver starts a domain whatever its network is",
         "test_a_suspended_vm_is_deleted_with_its_memory": "the driver saves no memory that could be left behind",
+    }
+
+    xfail = {
+        "test_a_revert_keeps_the_vms_name_notes_and_autostart": "the driver's snapshot brings back the name, and the"
+        " driver then holds both names for taken",
     }
 
     def __init__(self) -> None:
@@ -112,6 +123,7 @@ class LibvirtTestBed(Bed):
         self._backdoor = TestDriverBackdoor(self._raw)
         self.base_image = Image(self._backdoor.make_disk(16 * MiB), 16 * MiB)
         self.iso, self.other_iso = self._backdoor.make_disk(MiB), self._backdoor.make_disk(MiB)
+        self.kernel = KernelBoot(self._backdoor.make_disk(MiB), self._backdoor.make_disk(MiB), "console=ttyS0 quiet")
 
     @property
     def backdoor(self) -> Backdoor:

@@ -7,7 +7,6 @@ from ipaddress import IPv4Network
 
 from hyperkit.backends.fake.world import World
 from hyperkit.records import AddressRecord
-from hyperkit.states import PowerState
 
 _UNMANAGED = IPv4Network("10.0.0.0/8")
 """Where guests on a switch without a subnet of its own get their addresses, from somebody else's DHCP."""
@@ -23,9 +22,7 @@ class FakeGuests:
         world = self._world
         with world.lock:
             machine = world.machine(vm_id)
-            needs = world.boot_seconds if machine.boot_seconds is None else machine.boot_seconds
-            booted = world.clock.monotonic() - machine.booted_at >= needs
-            if machine.record.state is not PowerState.RUNNING or not machine.has_guest or not booted:
+            if not world.booted(machine):
                 return []
             found = []
             for nic in machine.record.nics:

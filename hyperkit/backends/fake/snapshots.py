@@ -46,7 +46,8 @@ class FakeSnapshots:
                 memory=bool(spec.memory),
             )
             data = {disk.path: attrs.evolve(world.volume(disk.path)) for disk in machine.record.disks}
-            saved = machine.snapshots[record.id] = Saved(record, machine.record, data)
+            boot = attrs.evolve(machine.boot, at=machine.boot.at - world.clock.monotonic())
+            saved = machine.snapshots[record.id] = Saved(record, machine.record, data, boot)
             machine.current = record.id
             return self._seen(machine, saved)
 
@@ -70,6 +71,8 @@ class FakeSnapshots:
             kept = {"name": now.name, "notes": now.notes, "autostart": now.autostart}
             state = then.state if saved.record.memory else PowerState.OFF
             record = world.update(machine, **{**then.__dict__, **kept, "state": state})
+            if saved.record.memory:
+                machine.boot = attrs.evolve(saved.boot, at=saved.boot.at + world.clock.monotonic())
             for path, volume in volumes.items():
                 then_volume = saved.data[path]
                 volume.record, volume.data = then_volume.record, then_volume.data

@@ -127,7 +127,8 @@ class FakeVMs:
             if action is PowerAction.SHUTDOWN:
                 self._ask_to_shut_down(machine)
             elif action is PowerAction.REBOOT:
-                world.update(machine, state=PowerState.RUNNING)
+                if machine.has_guest and not machine.deaf:
+                    world.boot(machine)
             elif action in (PowerAction.START, PowerAction.SUSPEND):
                 return world.job(f"{action.value}ing", lambda: self._turn(vm_id, action))
             else:
@@ -135,7 +136,10 @@ class FakeVMs:
             return _power(machine.record)
 
     def _turn(self, vm_id: str, action: PowerAction) -> PowerRecord:
-        return _power(self._world.update(self._world.machine(vm_id), state=_NEXT_STATE[action]))
+        machine = self._world.machine(vm_id)
+        if action is PowerAction.RESET:
+            self._world.boot(machine)
+        return _power(self._world.update(machine, state=_NEXT_STATE[action]))
 
     def _ask_to_shut_down(self, machine: Machine) -> None:
         world = self._world

@@ -45,13 +45,27 @@ class Volume:
     data: bytes = b""
 
 
+@attrs.frozen
+class Boot:
+    """One boot of a machine: no other one in its world has this number.
+
+    Attributes:
+        number: which one.
+        at: the clock's time when it began; in a snapshot's memory, how long before (negative).
+    """
+
+    number: int = 0
+    at: float = 0.0
+
+
 @attrs.define
 class Saved:
-    """What a snapshot holds."""
+    """What a snapshot holds: a record, what was written to the disks, and which boot the memory is of."""
 
     record: SnapshotRecord
     vm: VMRecord
     data: dict[str, Volume]
+    boot: Boot
 
 
 @attrs.define
@@ -66,7 +80,8 @@ class Machine:
     shutdown_seconds: float = 0.0
     """How long its guest takes to shut down."""
     goes_off_at: float | None = None
-    booted_at: float = 0.0
+    boot: Boot = Boot()
+    """The last one: its memory is of it, in RAM or saved."""
     boot_seconds: float | None = None
     """How long its guest takes to have an address; None is as long as guests take in this world."""
 
@@ -124,6 +139,7 @@ class World:
         self.sinks: list[Callable[[Change], None]] = []
         self._names: dict[str, int] = {}
         self._serial = itertools.count(1)
+        self._boots = itertools.count(1)
         self._running_memory = 0
         self._going: list[FakeJob[Any]] = []
         self.add_datastore("default", IMAGES)
@@ -222,13 +238,25 @@ class World:
         machine.record = after
         if before.state is not after.state:
             machine.goes_off_at = None
-            machine.booted_at = self.clock.monotonic()
+            if after.state is PowerState.RUNNING and before.state in _NO_MEMORY:
+                self.boot(machine)
         if before.name != after.name:
             self._forget_name(before.name)
             self._names[after.name] = self._names.get(after.name, 0) + 1
         if self.sinks and before != after:
             self._announce(before, after)
         return after
+
+    def boot(self, machine: Machine) -> None:
+        """Let what is in it begin afresh."""
+        machine.goes_off_at = None
+        machine.boot = Boot(next(self._boots), self.clock.monotonic())
+
+    def booted(self, machine: Machine) -> bool:
+        """Whether its guest runs, and has had the time to boot."""
+        needs = self.boot_seconds if machine.boot_seconds is None else machine.boot_seconds
+        running = machine.record.state is PowerState.RUNNING and machine.has_guest
+        return running and self.clock.monotonic() - machine.boot.at >= needs
 
     def _count_memory(self, before: VMRecord, after: VMRecord | None) -> None:
         used = self._running_memory
@@ -351,3 +379,4 @@ class World:
 
 
 _IN_MEMORY = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING})
+_NO_MEMORY = frozenset({PowerState.OFF, PowerState.CRASHED})

@@ -25,6 +25,14 @@ def test_a_datastores_free_space_is_at_most_its_capacity(bed: Bed) -> None:
         assert store.capacity // 1000 < store.free <= store.capacity
 
 
+@behaviour("datastores.list", "A listed datastore equals the one that get returns.")
+def test_a_listed_datastore_equals_the_one_that_get_returns(bed: Bed) -> None:
+    stores = bed.host.datastores.list()
+    assert len({store.id for store in stores}) == len(stores)
+    for store in stores:
+        assert store.record == bed.second.datastores.get(store.id).record
+
+
 @behaviour("datastores.get", "A datastore id that does not exist is NotFound.")
 def test_a_datastore_id_that_does_not_exist_is_not_found(bed: Bed) -> None:
     for datastore_id in ("no-such-datastore", "11111111-2222-4333-8444-555555555555"):

@@ -8,7 +8,7 @@ from hyperkit.errors import AlreadyExists, Busy, HyperkitError, InvalidRequest, 
 from hyperkit.specs import DiskSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ANY_BASE
+from hyperkit.testing.conformance.wanted import ANY_BASE, now_and_after_a_restart
 from hyperkit.units import MiB
 
 SMALL = DiskSpec(size=8 * MiB)
@@ -65,6 +65,17 @@ def test_a_disk_is_attached_to_a_running_vm(bed: Bed) -> None:
     assert [disk.path for disk in bed.seen(vm).disks] == [vm.disks[0].path, attached.path]
     vm.stop().start()
     assert [disk.path for disk in bed.seen(vm).disks] == [vm.disks[0].path, attached.path]
+
+
+@behaviour("disks.attach", "One disk more than the host allows is refused.", requires=("attach", "max_disks"))
+def test_one_disk_more_than_the_host_allows_is_refused(bed: Bed) -> None:
+    most = bed.host.capabilities.max_disks or 0
+    vm = bed.vm(disks=[SMALL] * most)
+    files = bed.backdoor.files()
+    with pytest.raises(InvalidRequest):
+        vm.disks.attach(SMALL)
+    assert len(bed.seen(vm).disks) == most
+    assert bed.backdoor.files() == files
 
 
 @behaviour("disks.detach", "A detached disk is gone from the VM, and its file stays.", requires=("attach",))
@@ -126,6 +137,46 @@ def test_a_disk_is_not_deleted_while_snapshots_may_need_it(bed: Bed) -> None:
     assert there[0].path in bed.backdoor.files()
 
 
+@behaviour(
+    "disks.detach",
+    "A disk is detached from a running VM, and is still gone after a restart.",
+    requires=("attach", "hot_disk"),
+    facts=("guest",),
+)
+def test_a_disk_is_detached_from_a_running_vm(bed: Bed) -> None:
+    vm = bed.booted(disks=[SMALL, SMALL])
+    *_, gone, kept = vm.disks
+    gone.detach()
+    for _ in now_and_after_a_restart(vm):
+        there = [disk.path for disk in bed.seen(vm).disks]
+        assert gone.path not in there
+        assert there[-1] == kept.path
+        assert bed.backdoor.shape(vm.id).disks == set(there)
+    assert gone.path in bed.backdoor.files()
+
+
+@behaviour(
+    "disks.detach",
+    "A disk that a running VM's guest does not let go stays attached, with its file: Busy.",
+    requires=("attach", "hot_disk"),
+    facts=("deaf",),
+)
+def test_a_disk_that_the_guest_does_not_let_go_stays_attached(bed: Bed) -> None:
+    fields = bed.fields(**(bed.deaf or {}))
+    fields["disks"] = [*fields.get("disks", ()), SMALL, SMALL]
+    vm = bed.running(**fields)
+    path, left = vm.disks[-1].path, [disk.path for disk in vm.disks]
+    try:
+        vm.disks[-1].detach(delete=True)
+    except Busy:
+        assert path in bed.backdoor.files()
+    else:  # on this host no guest can hold it back
+        left.remove(path)
+    for _ in now_and_after_a_restart(vm):
+        assert [disk.path for disk in bed.seen(vm).disks] == left
+        assert bed.backdoor.shape(vm.id).disks == set(left)
+
+
 @behaviour("disks.resize", "A disk grows to the size asked for.", requires=("disk_resize",))
 def test_a_disk_grows_to_the_size_asked_for(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL, SMALL])
@@ -133,6 +184,19 @@ def test_a_disk_grows_to_the_size_asked_for(bed: Bed) -> None:
     assert grown.size == 24 * MiB
     assert [disk.size for disk in bed.seen(vm).disks] == [8 * MiB, 24 * MiB]
     assert bed.backdoor.disk_size(grown.path) == 24 * MiB
+
+
+@behaviour(
+    "disks.resize",
+    "A disk of a running VM grows, and is as large after a restart.",
+    requires=("disk_resize", "hot_disk_resize"),
+)
+def test_a_disk_of_a_running_vm_grows(bed: Bed) -> None:
+    vm = bed.running(disks=[SMALL, SMALL])
+    assert vm.disks[1].resize(24 * MiB).size == 24 * MiB
+    for _ in now_and_after_a_restart(vm):
+        assert [disk.size for disk in bed.seen(vm).disks] == [8 * MiB, 24 * MiB]
+        assert bed.backdoor.disk_size(vm.disks[1].path) == 24 * MiB
 
 
 @behaviour("disks.resize", "A disk is never made smaller: InvalidRequest.", requires=("disk_resize",))
@@ -172,3 +236,20 @@ def test_an_exchange_for_an_iso_that_leads_nowhere_is_not_found(bed: Bed) -> Non
     with pytest.raises(NotFound):
         vm.cdroms[0].insert(bed.missing_path)
     assert [there.iso for there in bed.seen(vm).cdroms] == [bed.iso]
+
+
+@behaviour(
+    "disks.set_iso",
+    "An ISO is exchanged while the VM runs, and the change outlives a restart.",
+    requires=("cdrom", "hot_cdrom"),
+    facts=("iso", "other_iso"),
+)
+def test_an_iso_is_exchanged_while_the_vm_runs(bed: Bed) -> None:
+    assert bed.other_iso
+    for iso in (bed.other_iso, None):
+        vm = bed.running(iso=bed.iso)
+        drive = vm.cdroms[0]
+        assert (drive.insert(iso) if iso else drive.eject()).iso == iso
+        assert [there.iso for there in bed.seen(vm).cdroms] == [iso]
+        vm.stop().start()
+        assert [there.iso for there in bed.seen(vm).cdroms] == [iso]

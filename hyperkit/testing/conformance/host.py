@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from hyperkit.errors import InvalidState
+from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.units import MiB
@@ -33,3 +37,18 @@ def test_cpus_and_memory_are_those_of_the_machine(bed: Bed) -> None:
     assert info.cpus == bed.machine.cpus
     # Vendors tell the memory in KiB or MiB.
     assert abs(info.memory - bed.machine.memory) < MiB
+
+
+@behaviour(
+    "host.info", "A closed connection refuses every call, and closing it again does no harm; what runs there runs on."
+)
+def test_a_closed_connection_refuses_every_call(bed: Bed) -> None:
+    with bed.connect() as closed:
+        vm = closed.vms.get(bed.running().id)
+    closed.close()
+    for call in (closed.refresh, closed.vms.list, closed.switches.list, vm.refresh, vm.stop):
+        with pytest.raises(InvalidState, match="closed"):
+            call()
+    closed.close()
+    assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    assert bed.seen(vm).stop().state is PowerState.OFF

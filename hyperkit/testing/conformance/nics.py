@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hyperkit.errors import AlreadyExists, NotFound
+from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
 from hyperkit.specs import NicSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ANY_SWITCH
+from hyperkit.testing.conformance.wanted import ANY_SWITCH, now_and_after_a_restart
 
 MAC = "52:54:00:0b:ad:02"
 
@@ -38,6 +38,31 @@ def test_an_attached_nics_mac_address_that_another_vm_has_is_already_exists(bed:
     assert len(bed.seen(vm).nics) == 0
 
 
+@behaviour(
+    "nics.attach",
+    "A NIC is attached to a running VM, and is still there after a restart.",
+    requires=("attach", "hot_nic", ANY_SWITCH),
+)
+def test_a_nic_is_attached_to_a_running_vm(bed: Bed) -> None:
+    switch = bed.switch()
+    vm = bed.running(nics=[NicSpec()])
+    attached = vm.nics.attach(NicSpec(switch=switch.name))
+    for _ in now_and_after_a_restart(vm):
+        there = bed.seen(vm).nics
+        assert [nic.mac for nic in there] == [vm.nics[0].mac, attached.mac]
+        assert there[1].switch == switch.name
+        assert bed.backdoor.shape(vm.id).macs == {vm.nics[0].mac, attached.mac}
+
+
+@behaviour("nics.attach", "One NIC more than the host allows is refused.", requires=("attach", "max_nics"))
+def test_one_nic_more_than_the_host_allows_is_refused(bed: Bed) -> None:
+    most = bed.host.capabilities.max_nics or 0
+    vm = bed.vm(nics=[NicSpec()] * most)
+    with pytest.raises(InvalidRequest):
+        vm.nics.attach(NicSpec())
+    assert len(bed.seen(vm).nics) == most
+
+
 @behaviour("nics.detach", "A detached NIC is gone, and the others keep their ids and addresses.", requires=("attach",))
 def test_a_detached_nic_is_gone_and_the_others_keep_their_ids(bed: Bed) -> None:
     vm = bed.vm(nics=[NicSpec(), NicSpec(), NicSpec()])
@@ -58,6 +83,23 @@ def test_a_nic_id_that_the_vm_does_not_have_is_not_found(bed: Bed) -> None:
     with pytest.raises(NotFound):
         bed.host.driver.nics.detach(vm.id, stale.id)
     assert len(bed.seen(vm).nics) == 1
+
+
+@behaviour(
+    "nics.detach",
+    "A NIC is detached from a running VM, and is still gone after a restart.",
+    requires=("attach", "hot_nic"),
+    facts=("guest",),
+)
+def test_a_nic_is_detached_from_a_running_vm(bed: Bed) -> None:
+    vm = bed.booted(nics=[NicSpec(), NicSpec()])
+    *_, gone, kept = vm.nics
+    gone.detach()
+    for _ in now_and_after_a_restart(vm):
+        there = [nic.mac for nic in bed.seen(vm).nics]
+        assert gone.mac not in there
+        assert there[-1] == kept.mac
+        assert bed.backdoor.shape(vm.id).macs == set(there)
 
 
 @behaviour(
@@ -89,3 +131,43 @@ def test_a_nics_link_goes_down_and_up(bed: Bed) -> None:
     for up in (False, True):
         assert vm.nics[0].set_link(up).link_up is up
         assert bed.seen(vm).nics[0].link_up is up
+
+
+@behaviour("nics.update", "A NIC gets another address and keeps its place.", requires=("attach",))
+def test_a_nic_gets_another_address(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(), NicSpec(), NicSpec()])
+    first, _, last = (nic.mac for nic in vm.nics)
+    assert vm.nics[1].set_mac("52-54-00-0B-AD-02").mac == MAC
+    assert [nic.mac for nic in bed.seen(vm).nics] == [first, MAC, last]
+    assert bed.backdoor.shape(vm.id).macs == {first, MAC, last}
+
+
+@behaviour(
+    "nics.update",
+    "A NIC's new address that another VM has is AlreadyExists, and it keeps its own.",
+    requires=("attach",),
+)
+def test_a_nics_new_address_that_another_vm_has_is_already_exists(bed: Bed) -> None:
+    bed.vm(nics=[NicSpec(mac=MAC)])
+    vm = bed.vm(nics=[NicSpec()])
+    before = vm.nics[0].mac
+    with pytest.raises(AlreadyExists):
+        vm.nics[0].set_mac(MAC)
+    assert [nic.mac for nic in bed.seen(vm).nics] == [before]
+
+
+@behaviour(
+    "nics.update",
+    "A running VM's NIC changes switch and link, and the change outlives a restart.",
+    requires=("attach", "hot_nic", "nic_link", ANY_SWITCH),
+)
+def test_a_running_vms_nic_changes_switch_and_link(bed: Bed) -> None:
+    here, there = bed.switch(), bed.switch()
+    vm = bed.running(nics=[NicSpec(switch=here.name), NicSpec(switch=here.name)])
+    macs = [nic.mac for nic in vm.nics]
+    assert vm.nics[0].connect(there.name).switch == there.name
+    assert vm.nics[1].set_link(False).link_up is False
+    for _ in now_and_after_a_restart(vm):
+        now = bed.seen(vm).nics
+        assert [(nic.switch, nic.link_up) for nic in now] == [(there.name, True), (here.name, False)]
+        assert [nic.mac for nic in now] == macs

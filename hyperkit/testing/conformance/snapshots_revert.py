@@ -7,6 +7,7 @@ from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.snapshots import current, tree
+from hyperkit.testing.conformance.wanted import notes
 from hyperkit.units import MiB
 
 DISK = DiskSpec(size=8 * MiB)
@@ -37,15 +38,19 @@ def test_a_revert_to_a_snapshot_of_a_vm_that_was_off_leaves_it_off(bed: Bed) -> 
     requires=("snapshots", "snapshot_memory"),
 )
 def test_a_revert_to_a_snapshot_with_memory_leaves_the_vm_in_that_state(bed: Bed) -> None:
-    vm = bed.running(disks=[DISK])
+    vm = bed.booted(disks=[DISK])
+    before = bed.boot_of(vm)
     running = vm.snapshots.create("running")
     paused = vm.pause().snapshots.create("paused") if bed.host.capabilities.pause else None
     vm.stop()
     assert running.revert().state is PowerState.RUNNING
     assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    assert bed.boot_of(vm) == before
     if paused is not None:
         assert paused.revert().state is PowerState.PAUSED
         assert bed.backdoor.power_state(vm.id) is PowerState.PAUSED
+        vm.resume()
+        assert bed.boot_of(vm) == before
 
 
 @behaviour(
@@ -58,6 +63,19 @@ def test_a_revert_to_a_running_vms_snapshot_without_memory_leaves_it_off(bed: Be
     snapshot = vm.snapshots.create("disks", memory=False)
     assert snapshot.revert().state is PowerState.OFF
     assert bed.backdoor.power_state(vm.id) is PowerState.OFF
+
+
+@behaviour("snapshots.revert", "A revert keeps the VM's name, notes and autostart.", requires=("snapshots",))
+def test_a_revert_keeps_the_vms_name_notes_and_autostart(bed: Bed) -> None:
+    able, name = bed.host.capabilities, bed.name_for("renamed")
+    vm = bed.vm(disks=[DISK], notes=notes(bed, "before"), autostart=False)
+    snapshot = vm.snapshots.create("first")
+    vm.configure(name=name, notes=notes(bed, "after"), autostart=able.autostart)
+    for reverted in (snapshot.revert(), bed.seen(vm)):
+        assert (reverted.name, reverted.notes) == (name, notes(bed, "after"))
+        assert reverted.record.autostart is able.autostart
+    assert bed.backdoor.shape(vm.id).name == name
+    assert bed.seen(vm).snapshots.one(name="first") == snapshot
 
 
 @behaviour(

@@ -89,6 +89,20 @@ def test_a_switch_name_that_is_taken_is_already_exists(bed: Bed) -> None:
     assert bed.host.switches.one(name=switch.name) == switch
 
 
+@behaviour(
+    "switches.create",
+    "Two switches may have one name where they need not be unique.",
+    requires=("!unique_switch_names", ANY_SWITCH),
+)
+def test_two_switches_may_have_one_name(bed: Bed) -> None:
+    one = bed.switch()
+    other = bed.host.switches.create(one.name, one.switch_kind, uplink=one.record.uplink)
+    assert one.id != other.id
+    assert bed.second.switches.find(name=one.name) == [one, other]
+    vm = bed.vm(nics=[NicSpec(switch=other.id), NicSpec(switch=one.id)])
+    assert [nic.record.switch_id for nic in bed.seen(vm).nics] == [other.id, one.id]
+
+
 @behaviour("switches.create", "VMs on a new switch can be started.", requires=(ANY_SWITCH,))
 def test_vms_on_a_new_switch_can_be_started(bed: Bed) -> None:
     switch = bed.switch()

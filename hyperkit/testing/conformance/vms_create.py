@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hyperkit.errors import AlreadyExists, HyperkitError, InvalidRequest
-from hyperkit.specs import BootDevice, CpuTopology, DiskSpec, Firmware, NicSpec, VMFields
+from hyperkit.specs import BootDevice, CpuTopology, DiskSpec, Firmware, KernelBoot, NicSpec, VMFields
 from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
@@ -94,6 +94,16 @@ def test_the_boot_order_is_the_one_asked_for(bed: Bed) -> None:
         assert bed.seen(vm).record.boot_order == tuple(order)
 
 
+@behaviour(
+    "vms.create", "A kernel to boot directly is the one asked for.", requires=("kernel_boot",), facts=("kernel",)
+)
+def test_a_kernel_to_boot_directly_is_the_one_asked_for(bed: Bed) -> None:
+    assert bed.kernel
+    plain = KernelBoot(bed.kernel.kernel)
+    for kernel in (bed.kernel, plain, None):
+        assert bed.seen(bed.vm(kernel=kernel)).record.kernel == kernel
+
+
 @behaviour("vms.create", "The CPU topology is the one asked for.", requires=("cpu_topology",))
 def test_the_cpu_topology_is_the_one_asked_for(bed: Bed) -> None:
     for topology in (CpuTopology(sockets=2, cores=4), CpuTopology(sockets=4, cores=2)):
@@ -146,6 +156,24 @@ def test_more_cpus_than_the_host_allows_are_refused(bed: Bed) -> None:
     vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
     with pytest.raises(InvalidRequest):
         bed.vm(cpus=most + 1, disks=[DiskSpec(size=8 * MiB)])
+    assert bed.backdoor.vm_ids() == vms
+    assert bed.backdoor.files() == files
+
+
+@behaviour(
+    "vms.create",
+    "More disks or NICs than the host allows are refused before anything is made.",
+    requires=("max_disks|max_nics",),
+)
+def test_more_disks_or_nics_than_the_host_allows_are_refused(bed: Bed) -> None:
+    disks, nics = bed.host.capabilities.max_disks, bed.host.capabilities.max_nics
+    vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
+    if disks is not None:
+        with pytest.raises(InvalidRequest):
+            bed.vm(disks=[DiskSpec(size=8 * MiB)] * (disks + 1))
+    if nics is not None:
+        with pytest.raises(InvalidRequest):
+            bed.vm(nics=[NicSpec()] * (nics + 1))
     assert bed.backdoor.vm_ids() == vms
     assert bed.backdoor.files() == files
 

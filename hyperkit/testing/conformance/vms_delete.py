@@ -59,6 +59,15 @@ def test_a_disk_that_is_named_is_deleted(bed: Bed) -> None:
     assert created in bed.backdoor.files()
 
 
+@behaviour("vms.delete", "All disks are deleted if all are to be, whoever created them.")
+def test_all_disks_are_deleted_if_all_are_to_be(bed: Bed) -> None:
+    before = bed.backdoor.files()
+    vm = bed.vm(disks=[DiskSpec(path=bed.image()), DiskSpec(size=8 * MiB), DiskSpec(path=bed.image())])
+    assert len(bed.backdoor.files() - before) == 3
+    vm.delete(disks="all")
+    assert bed.backdoor.files() == before
+
+
 @behaviour("vms.delete", "No disk is deleted if none is to be.")
 def test_no_disk_is_deleted_if_none_is_to_be(bed: Bed) -> None:
     vm = bed.vm(disks=[DiskSpec(size=8 * MiB)])

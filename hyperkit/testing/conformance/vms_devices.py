@@ -6,7 +6,7 @@ import pytest
 
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
 from hyperkit.ids import is_unicast
-from hyperkit.specs import DiskSpec, NicSpec
+from hyperkit.specs import DiskFormat, DiskSpec, NicSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.wanted import ANY_BASE, ANY_SWITCH
@@ -67,6 +67,46 @@ def test_a_disk_size_below_the_base_images_is_refused(bed: Bed) -> None:
     assert bed.backdoor.files() == files
 
 
+@behaviour("vms.create", "A disk's format is the one asked for.")
+def test_a_disks_format_is_the_one_asked_for(bed: Bed) -> None:
+    formats = [DiskFormat(name) for name in bed.host.capabilities.disk_formats]
+    disks = bed.seen(bed.vm(disks=[DiskSpec(size=8 * MiB, format=form) for form in formats])).disks
+    assert [disk.record.format for disk in disks] == formats
+    # Not only what the VM is told: the file is of that format.
+    files = {volume.path: volume.record.format for volume in bed.store.volumes}
+    assert [files[disk.path] for disk in disks] == formats
+
+
+@behaviour("vms.create", "A disk's bus and write protection are those asked for.", facts=("bus",))
+def test_a_disks_bus_and_write_protection_are_those_asked_for(bed: Bed) -> None:
+    wanted = [(None, False), (bed.bus, False), (None, True), (bed.bus, True)]
+    vm = bed.vm(disks=[DiskSpec(size=8 * MiB, bus=bus, read_only=read_only) for bus, read_only in wanted])
+    disks = bed.seen(vm).disks
+    usual = disks[0].record.bus
+    assert usual is not bed.bus
+    assert [(disk.record.bus, disk.record.read_only) for disk in disks] == [(bus or usual, ro) for bus, ro in wanted]
+
+
+@behaviour("vms.create", "A disk's file has the name asked for, and a name that is taken is AlreadyExists.")
+def test_a_disks_file_has_the_name_asked_for(bed: Bed) -> None:
+    name = bed.name_for("System.disk_1")
+    disk = bed.vm(disks=[DiskSpec(size=16 * MiB, name=name)]).disks[0]
+    vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
+    assert disk.path in files
+    assert name in disk.path.replace("\\", "/").rpartition("/")[2]
+    with pytest.raises(AlreadyExists):
+        bed.vm(disks=[DiskSpec(size=8 * MiB), DiskSpec(size=8 * MiB, name=name)])
+    assert (bed.backdoor.vm_ids(), bed.backdoor.files()) == (vms, files)
+    assert bed.backdoor.disk_size(disk.path) == 16 * MiB
+
+
+@behaviour("vms.create", "A disk that is not thin takes its space at once.")
+def test_a_disk_that_is_not_thin_takes_its_space_at_once(bed: Bed) -> None:
+    thick, thin = bed.vm(disks=[DiskSpec(size=16 * MiB, thin=False), DiskSpec(size=16 * MiB)]).disks
+    assert bed.backdoor.disk_space(thick.path) >= 16 * MiB
+    assert bed.backdoor.disk_space(thin.path) < 16 * MiB
+
+
 @behaviour("vms.create", "An existing disk is attached as it is and is not marked as created.")
 def test_an_existing_disk_is_attached_as_it_is(bed: Bed) -> None:
     path = bed.image(size=16 * MiB)
@@ -124,6 +164,27 @@ def test_a_nic_without_a_switch_is_plugged_into_none(bed: Bed) -> None:
     nic = bed.seen(bed.vm(nics=[NicSpec()])).nics[0]
     assert nic.switch is None
     assert nic.record.switch_id is None
+
+
+@behaviour("vms.create", "A NIC's model is the one asked for.", facts=("nic_model",))
+def test_a_nics_model_is_the_one_asked_for(bed: Bed) -> None:
+    usual, other = bed.seen(bed.vm(nics=[NicSpec(), NicSpec(model=bed.nic_model)])).nics
+    assert other.record.model == bed.nic_model
+    assert usual.record.model != bed.nic_model
+
+
+@behaviour("vms.create", "A NIC's link is up or down as asked for.", requires=("nic_link",))
+def test_a_nics_link_is_up_or_down_as_asked_for(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(link_up=False), NicSpec()])
+    assert [nic.link_up for nic in bed.seen(vm).nics] == [False, True]
+    assert [nic.link_up for nic in bed.seen(vm.start()).nics] == [False, True]
+
+
+@behaviour("vms.create", "A NIC's VLAN is the one asked for.", requires=("nic_vlan", ANY_SWITCH))
+def test_a_nics_vlan_is_the_one_asked_for(bed: Bed) -> None:
+    switch = bed.switch().name
+    vm = bed.vm(nics=[NicSpec(switch=switch, vlan=4094), NicSpec(switch=switch)])
+    assert [nic.record.vlan for nic in bed.seen(vm).nics] == [4094, None]
 
 
 @behaviour(

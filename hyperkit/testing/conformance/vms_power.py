@@ -30,27 +30,35 @@ def test_start_runs_a_vm_that_is_off(bed: Bed) -> None:
 
 @behaviour("vms.set_power", "Stop cuts the power: the VM is off when the call returns.")
 def test_stop_cuts_the_power(bed: Bed) -> None:
-    vm = bed.running()
+    vm = bed.booted()
+    before = bed.boot_of(vm)
     assert vm.stop().state is PowerState.OFF
     assert bed.backdoor.power_state(vm.id) is PowerState.OFF
+    # Nothing of it was kept: the next start is another boot.
+    assert vm.start().state is PowerState.RUNNING
+    bed.boot_of(vm, but=before)
 
 
 @behaviour("vms.set_power", "Pause keeps a running VM in memory, and resume lets it run on.", requires=("pause",))
 def test_pause_keeps_a_running_vm_in_memory(bed: Bed) -> None:
-    vm = bed.running()
+    vm = bed.booted()
+    before = bed.boot_of(vm)
     assert vm.pause().state is PowerState.PAUSED
     assert bed.backdoor.power_state(vm.id) is PowerState.PAUSED
     assert vm.resume().state is PowerState.RUNNING
     assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    assert bed.boot_of(vm) == before
 
 
 @behaviour("vms.set_power", "Suspend saves a running VM to disk, and start lets it run on.", requires=("suspend",))
 def test_suspend_saves_a_running_vm_to_disk(bed: Bed) -> None:
-    vm = bed.running()
+    vm = bed.booted()
+    before = bed.boot_of(vm)
     assert vm.suspend().state is PowerState.SUSPENDED
     assert bed.backdoor.power_state(vm.id) is PowerState.SUSPENDED
     assert vm.start().state is PowerState.RUNNING
     assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    assert bed.boot_of(vm) == before
 
 
 @behaviour("vms.set_power", "A paused VM can be suspended.", requires=("pause", "suspend"))
@@ -62,15 +70,34 @@ def test_a_paused_vm_can_be_suspended(bed: Bed) -> None:
 
 @behaviour("vms.set_power", "A suspended VM's memory can be discarded, which leaves it off.", requires=("suspend",))
 def test_a_suspended_vms_memory_can_be_discarded(bed: Bed) -> None:
-    vm = bed.running().suspend()
-    assert vm.discard_suspended().state is PowerState.OFF
+    vm = bed.booted()
+    before = bed.boot_of(vm)
+    assert vm.suspend().discard_suspended().state is PowerState.OFF
     assert bed.backdoor.power_state(vm.id) is PowerState.OFF
+    vm.start()
+    bed.boot_of(vm, but=before)
 
 
-@behaviour("vms.set_power", "Reset leaves the VM running.", requires=("reset",))
-def test_reset_leaves_the_vm_running(bed: Bed) -> None:
-    vm = bed.running()
+@behaviour("vms.set_power", "Reset begins afresh, and leaves the VM running.", requires=("reset",))
+def test_reset_begins_afresh(bed: Bed) -> None:
+    vm = bed.booted()
+    before = bed.boot_of(vm)
     assert vm.reset().state is PowerState.RUNNING
+    assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    bed.boot_of(vm, but=before)
+
+
+@behaviour(
+    "vms.set_power",
+    "Reboot asks the guest, which begins afresh, and the VM runs on.",
+    requires=("reboot",),
+    facts=("guest", "boots"),
+)
+def test_reboot_asks_the_guest(bed: Bed) -> None:
+    vm = bed.booted()
+    before = bed.boot_of(vm)
+    assert vm.reboot().state is PowerState.RUNNING
+    bed.boot_of(vm, but=before)
     assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
 
 

@@ -1,10 +1,13 @@
-"""What tests ask a host for, as far as it is able: no tests here."""
+"""What several tests say: what they ask a host for, as far as it is able, and how often they look."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from hyperkit.capabilities import Capabilities
 from hyperkit.specs import Allocation
 from hyperkit.testing.beds import Bed
+from hyperkit.vm import VM
 
 ANY_SWITCH = "switch_private|switch_internal|switch_external"
 ANY_BASE = "linked_disks|copied_disks"
@@ -25,6 +28,13 @@ def allocations(able: Capabilities, *, cpus: int, memory: int) -> tuple[Allocati
         shares=200 if able.memory_shares else 100,
     )
     return cpu, size
+
+
+def now_and_after_a_restart(vm: VM) -> Iterator[None]:
+    """Twice: while a VM runs, and when it was switched off and runs again."""
+    yield
+    vm.stop().start()
+    yield
 
 
 def notes(bed: Bed, text: str) -> str:

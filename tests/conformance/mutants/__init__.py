@@ -1,6 +1,17 @@
 """The fake, broken on purpose: for each behaviour line one way to forget it, which its test must find."""
 
-from tests.conformance.mutants import devices, events, host, snapshots, storage, switches, vms, vms_create, vms_power
+from tests.conformance.mutants import (
+    devices,
+    events,
+    host,
+    hot,
+    snapshots,
+    storage,
+    switches,
+    vms,
+    vms_create,
+    vms_power,
+)
 from tests.conformance.mutants.kit import BY_TEST, Mutant
 
 __all__ = [
@@ -9,6 +20,7 @@ __all__ = [
     "devices",
     "events",
     "host",
+    "hot",
     "snapshots",
     "storage",
     "switches",

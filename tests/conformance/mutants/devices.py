@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.backends.fake.world import IMAGES
 from hyperkit.disk import Disk, Disks
 from hyperkit.driver import Driver
-from hyperkit.errors import HyperkitError, NotFound
-from hyperkit.records import DiskRecord, NicRecord, VMRecord, changed
+from hyperkit.errors import Busy, HyperkitError, NotFound
+from hyperkit.records import DiskRecord, NicRecord, changed
 from hyperkit.specs import DiskSpec, NicChange, NicSpec
-from hyperkit.states import PowerAction
 from hyperkit.units import MiB
 from tests.conformance.mutants.kit import Call, edit, layer, machine, nothing, port, world
 
@@ -46,18 +44,9 @@ def attaches_a_disk_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Disks, "attach", attach)
 
 
-@layer("test_a_disk_is_attached_to_a_running_vm")
-def loses_a_disk_at_the_restart(patch: pytest.MonkeyPatch) -> None:
-    set_power = FakeVMs.set_power
-    defined: dict[str, VMRecord] = {}
-
-    def as_it_was_started(self: FakeVMs, vm_id: str, action: PowerAction) -> Any:
-        if action is PowerAction.START:
-            first = defined.setdefault(vm_id, self.get(vm_id))
-            self._world.update(self._world.machine(vm_id), disks=first.disks)
-        return set_power(self, vm_id, action)
-
-    patch.setattr(FakeVMs, "set_power", as_it_was_started)
+@layer("test_one_disk_more_than_the_host_allows_is_refused")
+def leaves_the_number_of_disks_to_the_host(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("hyperkit.disk.require_room", nothing)
 
 
 @port("test_a_detached_disk_is_gone_and_its_file_stays", "disks.detach")
@@ -92,6 +81,12 @@ def deletes_a_disk_that_snapshots_need(patch: pytest.MonkeyPatch) -> None:
         self._host.driver.volumes.delete(self.path)
 
     patch.setattr(Disk, "detach", detach)
+
+
+@port("test_a_disk_that_the_guest_does_not_let_go_stays_attached", "disks.detach")
+def complains_of_the_guest_and_detaches(driver: Driver, call: Call, vm_id: str, disk_id: str) -> None:
+    call(vm_id, disk_id)
+    raise Busy(f"the guest does not let go of {disk_id}")
 
 
 @port("test_a_disk_grows_to_the_size_asked_for", "disks.resize")
@@ -136,6 +131,11 @@ def attaches_a_duplicate_mac_address(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("hyperkit.nic.check_macs_free", nothing)
 
 
+@layer("test_one_nic_more_than_the_host_allows_is_refused")
+def leaves_the_number_of_nics_to_the_host(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("hyperkit.nic.require_room", nothing)
+
+
 @port("test_a_detached_nic_is_gone_and_the_others_keep_their_ids", "nics.detach")
 def detaches_the_last_nic_whichever_is_meant(driver: Driver, call: Call, vm_id: str, nic_id: str) -> None:
     call(vm_id, machine(driver, vm_id).record.nics[-1].id)
@@ -164,3 +164,16 @@ def takes_out_a_nic_that_is_unplugged(
 @port("test_a_nics_link_goes_down_and_up", "nics.update")
 def never_sets_a_link_up_again(driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange) -> Any:
     return call(vm_id, nic_id, changed(change, link_up=False))
+
+
+@port("test_a_nic_gets_another_address", "nics.update")
+def replaces_a_nic_for_its_address(driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
+    record: NicRecord = call(vm_id, nic_id, change)
+    others = (nic for nic in machine(driver, vm_id).record.nics if nic.id != nic_id)
+    edit(driver, vm_id, nics=(*others, record))
+    return record
+
+
+@layer("test_a_nics_new_address_that_another_vm_has_is_already_exists")
+def gives_a_nic_an_address_that_is_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("hyperkit.nic.check_macs_free", nothing)

@@ -113,15 +113,22 @@ def lets_a_vm_run_on_that_ran(driver: Driver, call: Call, vm_id: str, snapshot_i
 
 
 @port("test_a_revert_to_a_snapshot_with_memory_leaves_the_vm_in_that_state", "snapshots.revert")
-def runs_a_vm_that_was_paused(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> VMRecord:
-    record: VMRecord = call(vm_id, snapshot_id)
-    return edit(driver, vm_id, state=PowerState.RUNNING) if record.state is PowerState.PAUSED else record
+def boots_where_it_should_run_on(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> Any:
+    record = call(vm_id, snapshot_id)
+    world(driver).boot(machine(driver, vm_id))
+    return record
 
 
 @port("test_a_revert_to_a_running_vms_snapshot_without_memory_leaves_it_off", "snapshots.revert")
 def starts_a_vm_that_ran(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> VMRecord:
     call(vm_id, snapshot_id)
     return edit(driver, vm_id, state=machine(driver, vm_id).snapshots[snapshot_id].record.state)
+
+
+@port("test_a_revert_keeps_the_vms_name_notes_and_autostart", "snapshots.revert")
+def brings_back_the_notes_too(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> VMRecord:
+    call(vm_id, snapshot_id)
+    return edit(driver, vm_id, notes=machine(driver, vm_id).snapshots[snapshot_id].vm.notes)
 
 
 @port("test_a_revert_makes_the_snapshot_current", "snapshots.revert")

@@ -23,6 +23,11 @@ def counts_free_space_in_kib(driver: Driver, call: Call) -> Sequence[DatastoreRe
     return [changed(record, free=record.free // 1024) for record in call()]
 
 
+@port("test_a_listed_datastore_equals_the_one_that_get_returns", "datastores.list")
+def takes_every_datastore_for_a_directory_of_its_name(driver: Driver, call: Call) -> Sequence[DatastoreRecord]:
+    return [changed(record, path=f"/{record.name}") for record in call()]
+
+
 @port("test_a_datastore_id_that_does_not_exist_is_not_found", "datastores.get")
 def takes_every_id_for_the_default_datastore(driver: Driver, call: Call, datastore_id: str) -> DatastoreRecord:
     return driver.datastores.list()[0]

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from hyperkit.driver import Driver
+from hyperkit.errors import AlreadyExists
 from hyperkit.records import SwitchRecord, changed
 from hyperkit.specs import SwitchSpec
 from hyperkit.states import PowerAction
@@ -56,6 +57,13 @@ def defines_a_switch_and_does_not_start_it(driver: Driver, call: Call, spec: Swi
 @port("test_a_switch_name_that_is_taken_is_already_exists", "switches.create")
 def makes_two_switches_of_one_name(driver: Driver, call: Call, spec: SwitchSpec) -> SwitchRecord:
     return edited(driver, call(attrs.evolve(spec, name=f"{spec.name} again")), name=spec.name)
+
+
+@port("test_two_switches_may_have_one_name", "switches.create")
+def refuses_a_switchs_name_that_is_taken_everywhere(driver: Driver, call: Call, spec: SwitchSpec) -> Any:
+    if any(switch.name == spec.name for switch in driver.switches.list()):
+        raise AlreadyExists(f"there is a switch {spec.name!r}")
+    return call(spec)
 
 
 @port("test_vms_on_a_new_switch_can_be_started", "vms.set_power")

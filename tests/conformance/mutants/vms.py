@@ -165,6 +165,12 @@ def deletes_only_what_it_created_even_if_told_otherwise(patch: pytest.MonkeyPatc
     patch.setattr(VM, "_disks_to_delete", lambda vm, disks: choose(vm, "created"))
 
 
+@port("test_all_disks_are_deleted_if_all_are_to_be", "vms.delete")
+def keeps_what_hyperkit_did_not_create(driver: Driver, call: Call, vm_id: str, volumes: Sequence[str]) -> None:
+    created = {disk.path for disk in machine(driver, vm_id).record.disks if disk.created}
+    call(vm_id, [path for path in volumes if path in created])
+
+
 @layer("test_no_disk_is_deleted_if_none_is_to_be")
 def takes_none_for_the_default(patch: pytest.MonkeyPatch) -> None:
     choose = VM._disks_to_delete

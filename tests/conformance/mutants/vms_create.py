@@ -11,7 +11,7 @@ import pytest
 from hyperkit import vms as shared
 from hyperkit.backends.fake.images import make_disk
 from hyperkit.backends.fake.vms import FakeVMs
-from hyperkit.backends.fake.world import World
+from hyperkit.backends.fake.world import IMAGES, World
 from hyperkit.driver import Driver
 from hyperkit.errors import NotFound
 from hyperkit.host import Host
@@ -143,6 +143,41 @@ def forgets_the_tpm(spec: VMSpec) -> dict[str, Any]:
     return {"tpm": False}
 
 
+def forgets_the_initial_ram_disk(spec: VMSpec) -> dict[str, Any]:
+    return {"kernel": spec.kernel and attrs.evolve(spec.kernel, initrd=None)}
+
+
+def makes_every_disk_in_the_default_format(spec: VMSpec) -> dict[str, Any]:
+    return {"disks": tuple(attrs.evolve(disk, format=None) for disk in spec.disks)}
+
+
+def lets_the_guest_write_to_every_disk(spec: VMSpec) -> dict[str, Any]:
+    return {"disks": tuple(attrs.evolve(disk, read_only=False) for disk in spec.disks)}
+
+
+@port("test_a_disks_file_has_the_name_asked_for", "vms.create")
+def overwrites_a_disk_of_the_same_name(driver: Driver, call: Call, spec: VMSpec) -> Any:
+    for disk in spec.disks:
+        world(driver).volumes.pop(f"{IMAGES}/{disk.name}.qcow2", None)
+    return call(spec)
+
+
+def makes_every_disk_thin(spec: VMSpec) -> dict[str, Any]:
+    return {"disks": tuple(attrs.evolve(disk, thin=True) for disk in spec.disks)}
+
+
+def forgets_the_model(spec: VMSpec) -> dict[str, Any]:
+    return {"nics": tuple(attrs.evolve(nic, model=None) for nic in spec.nics)}
+
+
+def gives_every_nic_a_link(spec: VMSpec) -> dict[str, Any]:
+    return {"nics": tuple(attrs.evolve(nic, link_up=True) for nic in spec.nics)}
+
+
+def forgets_the_vlan(spec: VMSpec) -> dict[str, Any]:
+    return {"nics": tuple(attrs.evolve(nic, vlan=None) for nic in spec.nics)}
+
+
 def tries_disks_first_whatever_is_said(spec: VMSpec) -> dict[str, Any]:
     return {"boot_order": tuple(sorted(spec.boot_order))}
 
@@ -175,6 +210,11 @@ def forgets_autostart(spec: VMSpec) -> dict[str, Any]:
 @layer("test_more_cpus_than_the_host_allows_are_refused")
 def leaves_limits_to_the_host(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("hyperkit.guard._limits_of_size", nothing)
+
+
+@layer("test_more_disks_or_nics_than_the_host_allows_are_refused")
+def leaves_the_number_of_devices_to_the_host(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("hyperkit.guard._limits_of_vm", nothing)
 
 
 @layer("test_a_create_that_fails_half_way_leaves_nothing")
@@ -210,6 +250,13 @@ asks_for("test_a_disk_size_below_the_base_images_is_refused", takes_the_size_of_
 asks_for("test_a_mac_address_asked_for_is_kept", chooses_every_address_itself)
 asks_for("test_an_iso_is_in_the_cdrom_drive", makes_the_drive_and_forgets_the_iso)
 asks_for("test_firmware_secure_boot_and_tpm_are_those_asked_for", forgets_the_tpm)
+asks_for("test_a_kernel_to_boot_directly_is_the_one_asked_for", forgets_the_initial_ram_disk)
+asks_for("test_a_disks_format_is_the_one_asked_for", makes_every_disk_in_the_default_format)
+asks_for("test_a_disks_bus_and_write_protection_are_those_asked_for", lets_the_guest_write_to_every_disk)
+asks_for("test_a_disk_that_is_not_thin_takes_its_space_at_once", makes_every_disk_thin)
+asks_for("test_a_nics_model_is_the_one_asked_for", forgets_the_model)
+asks_for("test_a_nics_link_is_up_or_down_as_asked_for", gives_every_nic_a_link)
+asks_for("test_a_nics_vlan_is_the_one_asked_for", forgets_the_vlan)
 asks_for("test_the_boot_order_is_the_one_asked_for", tries_disks_first_whatever_is_said)
 asks_for("test_the_cpu_topology_is_the_one_asked_for", takes_cores_for_sockets)
 asks_for("test_a_ceiling_above_the_cpus_and_memory_at_start_is_kept", leaves_no_room_to_grow)

@@ -13,7 +13,7 @@ from hyperkit.errors import NotFound
 from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason
 from hyperkit.vm import VM
-from tests.conformance.mutants.kit import Call, layer, port
+from tests.conformance.mutants.kit import Call, layer, machine, port
 
 
 def instead(test: str, name: str, asked: PowerAction, done: PowerAction | None) -> None:
@@ -30,13 +30,33 @@ def instead(test: str, name: str, asked: PowerAction, done: PowerAction | None) 
 
 _A = PowerAction
 instead("test_start_runs_a_vm_that_is_off", "starts_a_vm_paused", _A.START, _A.PAUSE)
-instead("test_stop_cuts_the_power", "asks_the_guest_where_it_should_cut_the_power", _A.STOP, _A.SHUTDOWN)
-instead("test_pause_keeps_a_running_vm_in_memory", "takes_pause_for_suspend", _A.PAUSE, _A.SUSPEND)
-instead("test_suspend_saves_a_running_vm_to_disk", "takes_suspend_for_pause", _A.SUSPEND, _A.PAUSE)
 instead("test_a_suspended_vms_memory_can_be_discarded", "keeps_the_memory_to_be_discarded", _A.DISCARD, None)
-instead("test_reset_leaves_the_vm_running", "stops_where_it_should_reset", _A.RESET, _A.STOP)
+instead("test_reset_begins_afresh", "does_not_press_the_button", _A.RESET, None)
+instead("test_reboot_asks_the_guest", "does_not_ask_the_guest_to_reboot", _A.REBOOT, None)
 instead("test_shutdown_asks_the_guest", "does_not_ask_the_guest", _A.SHUTDOWN, None)
 instead("test_a_guest_that_ignores_a_shutdown_is_a_timeout", "cuts_the_power_at_shutdown", _A.SHUTDOWN, _A.STOP)
+
+
+@port("test_stop_cuts_the_power", "vms.set_power")
+def runs_on_where_the_power_was_cut(driver: Driver, call: Call, vm_id: str, action: PowerAction) -> Any:
+    before = machine(driver, vm_id).boot
+    result = call(vm_id, action)
+    if before.number:
+        machine(driver, vm_id).boot = before
+    return result
+
+
+@port("test_pause_keeps_a_running_vm_in_memory", "vms.set_power")
+def resets_what_it_resumes(driver: Driver, call: Call, vm_id: str, action: PowerAction) -> Any:
+    result = call(vm_id, action)
+    return call(vm_id, _A.RESET) if action is _A.RESUME else result
+
+
+@port("test_suspend_saves_a_running_vm_to_disk", "vms.set_power")
+def forgets_the_memory_it_saved(driver: Driver, call: Call, vm_id: str, action: PowerAction) -> Any:
+    if action is _A.START and machine(driver, vm_id).record.state is PowerState.SUSPENDED:
+        call(vm_id, _A.DISCARD)
+    return call(vm_id, action)
 
 
 @layer("test_a_paused_vm_can_be_suspended")

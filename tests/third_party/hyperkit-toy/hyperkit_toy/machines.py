@@ -55,7 +55,8 @@ def new_disk(store: Store, id_: str, vm_name: str, spec: DiskSpec) -> Data:
         size = base if spec.size is None else spec.size
         if size < base:
             raise ToyError("too-small", f"size={size} is below the {base} bytes of {spec.base}")
-        path, created = store.new_image(f"{spec.name or f'{vm_name}-{secrets.token_hex(4)}'}.raw", size), True
+        name = spec.name or f"{vm_name}-{secrets.token_hex(4)}"
+        path, created = store.new_image(f"{name}.raw", size, thin=spec.thin), True
     return {"id": id_, "path": str(path), "created": created, "read_only": spec.read_only}
 
 

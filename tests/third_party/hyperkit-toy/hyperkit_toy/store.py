@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,17 @@ class Store:
             raise ToyError("missing", f"no image at {path}")
         return place
 
-    def new_image(self, name: str, size: int) -> Path:
-        """Make an image of zeros that takes no space."""
+    def new_image(self, name: str, size: int, *, thin: bool = True) -> Path:
+        """Make an image of zeros, which take no space if it is thin."""
         place = self.images / name
         try:
             with place.open("xb") as image:
                 image.truncate(size)
+                if not thin:
+                    os.posix_fallocate(image.fileno(), 0, size)
         except FileExistsError:
             raise ToyError("taken", f"{place} exists already") from None
+        except OSError:  # the disk is full
+            place.unlink(missing_ok=True)
+            raise
         return place

@@ -23,7 +23,7 @@ class ToyVolumes:
         return [_record(path, datastore_id) for path in sorted(self._store.images.iterdir())]
 
     def create(self, datastore_id: str, spec: VolumeSpec) -> VolumeRecord | Job[VolumeRecord]:
-        return _record(self._store.new_image(spec.name, spec.size), datastore_id)
+        return _record(self._store.new_image(spec.name, spec.size, thin=spec.thin), datastore_id)
 
     def delete(self, volume_id: str) -> None:
         self._store.image(volume_id).unlink()

@@ -57,6 +57,9 @@ class ToyBackdoor:
     def disk_size(self, path: str) -> int:
         return os.stat(path).st_size
 
+    def disk_space(self, path: str) -> int:
+        return os.stat(path).st_blocks * 512
+
     def make_disk(self, size: int) -> str:
         path = self._root / "images" / f"foreign-{next(self._numbers)}.raw"
         with path.open("xb") as image:
@@ -75,6 +78,9 @@ class ToyBackdoor:
         with open(path, "rb") as image:
             image.seek(offset)
             return image.read(length)
+
+    def boot_id(self, vm_id: str) -> str | None:
+        return None  # nothing is ever booted
 
 
 class ToyBed(Bed):

@@ -1,0 +1,74 @@
+"""That limits and shares arrive where they count: in the control groups of the QEMU that runs."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import hyperkit
+from hyperkit import VM, Allocation, Host, MiB
+from tests.beds.libvirt_qemu import LibvirtHost, missing
+
+libvirt = pytest.importorskip("libvirt")
+pytestmark = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
+
+_SYS_RESOURCE = 1 << 24
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[LibvirtHost]:
+    with LibvirtHost() as machine:
+        if not machine.cgroups:
+            pytest.skip("no version 1 control groups here")
+        yield machine
+
+
+@pytest.fixture
+def host(machine: LibvirtHost) -> Iterator[Host]:
+    with hyperkit.connect(machine.uri) as host:
+        yield host
+        for vm in host.vms.list():
+            vm.delete(force=True)
+
+
+def kernel_says(machine: LibvirtHost, vm: VM, controller: str, *settings: str) -> tuple[int, ...]:
+    """What is set for the running VM; QEMU's own process is in the group or in one below it."""
+    (group,) = machine.cgroup(controller).glob(f"machine/qemu-*-{vm.name}.libvirt-qemu")
+    tasks = [task for tasks in group.rglob("tasks") for task in tasks.read_text().split()]
+    assert any(b"qemu-system" in Path(f"/proc/{task}/cmdline").read_bytes() for task in tasks)
+    return tuple(int((group / setting).read_text()) for setting in settings)
+
+
+def test_cpu_limit_and_shares(machine: LibvirtHost, host: Host) -> None:
+    busy = host.vms.create("busy", memory=64 * MiB, cpus=2, cpu_allocation=Allocation(limit=1500, shares=250)).start()
+    plain = host.vms.create("plain", memory=64 * MiB, cpus=2).start()
+    settings = ("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.shares")
+    quota, period, shares = kernel_says(machine, busy, "cpu", *settings)
+    assert (quota * 1000 / period, shares) == (1500, 2560)
+    assert kernel_says(machine, plain, "cpu", *settings) == (-1, 100_000, 1024)
+
+
+def test_a_change_counts_from_the_next_start(machine: LibvirtHost, host: Host) -> None:
+    vm = host.vms.create("vm", memory=64 * MiB, cpu_allocation=Allocation(limit=500, shares=50)).start()
+    assert kernel_says(machine, vm, "cpu", "cpu.cfs_quota_us", "cpu.shares") == (50_000, 512)
+    vm.stop().configure(cpu_allocation=Allocation(limit=250)).start()
+    assert kernel_says(machine, vm, "cpu", "cpu.cfs_quota_us", "cpu.shares") == (25_000, 1024)
+
+
+def may_lock(size: int) -> bool:
+    """Whether libvirt may start a QEMU with this memory limit here: it sets the limit of locked memory too."""
+    _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    status = Path("/proc/self/status").read_text()
+    able = int(status.partition("CapEff:")[2].split()[0], 16) & _SYS_RESOURCE
+    return bool(able) or most == resource.RLIM_INFINITY or most >= size
+
+
+def test_memory_limit(machine: LibvirtHost, host: Host) -> None:
+    limit = 512 * MiB
+    if not may_lock(limit):
+        pytest.skip("no CAP_SYS_RESOURCE: libvirt sets the limit of locked memory with it, and may not raise that here")
+    vm = host.vms.create("vm", memory=64 * MiB, memory_allocation=Allocation(limit=limit)).start()
+    assert kernel_says(machine, vm, "memory", "memory.limit_in_bytes") == (limit,)
