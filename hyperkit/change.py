@@ -36,6 +36,9 @@ def allowed_change(
         raise InvalidRequest(
             f"configure() cannot change {unknown!r}; it can change {known}", field=unknown, value=dict(fields)[unknown]
         ) from error
+    for name, value in fields.items():
+        if value is None:
+            refuse(name, None, "a value; leave the field out to keep what is there")
     different = {name: value for name, value in asked.fields().items() if getattr(record, name) != value}
     off = record.state in (PowerState.OFF, PowerState.CRASHED)
     if off:
@@ -46,6 +49,12 @@ def allowed_change(
             if name not in _ANY_STATE and not (hot and getattr(capabilities, hot) and _runs(record)):
                 hint = f" (capability '{hot}')" if hot and _runs(record) else ""
                 raise invalid_state(f"configure {name}", f"cannot change {name}{hint} of")
+        for size, ceiling, able in (
+            ("cpus", "max_cpus", capabilities.cpu_ceiling),
+            ("memory", "max_memory", capabilities.memory_ceiling),
+        ):
+            if size in different and not able:
+                different[ceiling] = different[size]  # where there are no ceilings, the size is the ceiling
     _check_result(record, different)
     return VMChange(**different)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NoReturn
+from enum import Enum
+from typing import NoReturn, TypeVar
 
 from hyperkit.errors import InvalidRequest
 from hyperkit.ids import is_unicast, normalize_mac
 from hyperkit.units import MiB, format_size
+
+E = TypeVar("E", bound=Enum)
 
 # Refused everywhere, so that a script which works on one host works on the next: what one of the three
 # hypervisors, its file names or the XML and WQL behind it would choke on.
@@ -102,6 +105,14 @@ def one_of(field: str, value: object, kinds: type[object], names: Iterable[str])
     """An instance of ``kinds`` (an enum, a spec class)."""
     if not isinstance(value, kinds):
         refuse(field, value, f"one of {', '.join(names)}")
+
+
+def member(field: str, value: object, kind: type[E]) -> E:
+    """A member of an enumeration, also where its text is given: ``"internal"`` for `SwitchKind.INTERNAL`."""
+    try:
+        return kind(value)
+    except ValueError:
+        refuse(field, value, f"one of {', '.join(repr(each.value) for each in kind)}")
 
 
 def all_are(field: str, values: tuple[object, ...], kind: type[object]) -> None:

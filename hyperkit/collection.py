@@ -56,7 +56,7 @@ class Collection(ABC, Generic[H, N]):
         """All of them, each with its whole record."""
         return [self._handle(record) for record in self._records()]
 
-    def one(self, *, name: str) -> H:
+    def one(self, name: str) -> H:
         """The only one of this name.
 
         Raises:
@@ -73,6 +73,10 @@ class Collection(ABC, Generic[H, N]):
         Raises:
             InvalidRequest: a field that these records do not have.
         """
+        if isinstance(where, str):
+            raise InvalidRequest(
+                f"find({where!r}): say what it is, as in find(name={where!r})", field="where", value=where
+            )
         known = [field.name for field in attrs.fields(self.record_type)]
         for field, value in fields.items():
             if field not in known:

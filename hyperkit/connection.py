@@ -13,7 +13,7 @@ from hyperkit.errors import ConnectionFailed, HyperkitError, InvalidRequest
 from hyperkit.host import Host
 from hyperkit.instrument import instrument
 
-_SECRET_OPTIONS = frozenset({"password", "passwd", "secret", "token"})
+_SECRET_OPTIONS = frozenset({"password", "passwd", "pwd", "secret", "token", "apikey", "api_key"})
 
 Wrapper = Callable[[Driver], Driver]
 
@@ -48,6 +48,8 @@ def connect(
         AuthenticationFailed: the host refuses the credentials.
     """
     target = parse(url, user=user, password=password, verify=verify, timeout=timeout, clock=clock)
+    # What shows the locals of a traceback's frames must find no secret in this one.
+    url, password = target.url, None
     backend = registry.find(target.scheme)
     try:
         driver = backend(target)
@@ -87,6 +89,13 @@ def parse(
         raise InvalidRequest("that is not a URL, such as 'qemu:///system' or 'fake://'", field="url")
     if not parts.scheme or not url.lower().startswith(f"{parts.scheme}://"):
         raise InvalidRequest("a URL starts with a scheme, as in 'qemu:///system' or 'fake://'", field="url")
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        # Most likely a password with a '/', '?' or '#' in it, which ends up in what is printed.
+        raise InvalidRequest(
+            "an '@' after the host: write special characters of a user or password as %XX (urllib.parse.quote), or"
+            " give connect(password=...)",
+            field="url",
+        )
     # Split as libvirt splits, which takes a semicolon for a separator too, and a plus sign for itself.
     written = [pair for pair in re.split("[&;]", parts.query) if pair]
     pairs = [(unquote(name), unquote(value)) for name, _, value in (pair.partition("=") for pair in written)]

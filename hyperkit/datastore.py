@@ -106,7 +106,7 @@ class Volume(Handle[VolumeRecord]):
         """Delete the file.
 
         Raises:
-            Busy: a VM uses it, or a VM's disk shares blocks with it.
+            Busy: a VM uses it, an image shares blocks with it, or a snapshot needs it.
         """
         check_unused(self._host, [self.path])
         self._call(self._host.driver.volumes.delete, self.id)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperkit import checks
 from hyperkit.devices import Device, Devices, require_off_or_hot, require_room
-from hyperkit.errors import AlreadyExists, Busy, InvalidRequest
+from hyperkit.errors import AlreadyExists, InvalidRequest
 from hyperkit.records import CdromRecord, DiskRecord, VMRecord
 from hyperkit.resolve import check_unused, resolve_disks
 from hyperkit.specs import DiskSpec
@@ -62,7 +62,7 @@ class Disk(Device[DiskRecord]):
         """Take it away from the VM, for good. Its file stays unless ``delete``.
 
         Raises:
-            Busy: ``delete``, and the VM has snapshots, or another VM uses the disk; nothing was done.
+            Busy: ``delete``, and a snapshot, another VM or another image needs the disk; nothing was done.
             InvalidRequest: ``delete`` for a disk that hyperkit did not create; delete its volume by name instead.
             InvalidState: the VM runs, and the host cannot detach a disk of a running VM.
         """
@@ -75,21 +75,11 @@ class Disk(Device[DiskRecord]):
                     field="delete",
                     value=True,
                 )
-            self._check_no_snapshot_needs_it()
             check_unused(self._host, [self.path], but=self._vm.id)
         self._call(self._host.driver.disks.detach, self._vm.id, self.id)
         if delete:
             self._call(self._host.driver.volumes.delete, self.path)
         self._vm.refresh()
-
-    def _check_no_snapshot_needs_it(self) -> None:
-        if self._host.capabilities.snapshots and self._vm.snapshots.list():
-            raise Busy(
-                f"{self._vm.label} has snapshots, which may need {self.path}: delete them first, or detach the disk"
-                " without deleting it",
-                backend=self._host.url,
-                resource=self.label,
-            )
 
     def _summary(self) -> str:
         return f"{self.path} {format_size(self.size) if self.size is not None else 'size unknown'}"

@@ -21,7 +21,7 @@ objects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 import attrs
@@ -207,6 +207,7 @@ class VMPort(Protocol):
             * All disks are deleted if all are to be, whoever created them.
             * No disk is deleted if none is to be.
             * A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM.
+            * A disk that another image begins from is not deleted, though no VM has that image.
             * A VM with snapshots is deleted with them.
             * A suspended VM is deleted with its memory.
         """
@@ -461,6 +462,14 @@ class SnapshotPort(Protocol):
             * A running VM's snapshot keeps its memory unless told otherwise.
             * Memory of a VM that is off cannot be kept: InvalidState.
             * A suspended VM is not snapshotted, since its memory would not fit the disks: InvalidState.
+        """
+        ...
+
+    def held(self) -> Mapping[str, Collection[str]]:
+        """Read the paths of all files that snapshots on this host need, each with the ids of the VMs they are of.
+
+        Behaviour:
+            * A file that a snapshot needs is not deleted, even if no VM has it as a disk: Busy.
         """
         ...
 

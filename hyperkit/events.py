@@ -127,7 +127,7 @@ class EventSource:
         try:
             yield None
             while True:
-                left = None if deadline is None else deadline - clock.monotonic()
+                left = None if deadline is None else max(deadline - clock.monotonic(), 0)
                 try:
                     change = wait_until(next_change, clock=clock, timeout=left, what="an event")
                 except Timeout:

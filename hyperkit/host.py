@@ -76,7 +76,10 @@ class Host:
         return self
 
     def close(self) -> None:
-        """End the connection; calling it twice does no harm. VMs run on."""
+        """End the connection, once the calls that run in this process have ended; a second time does no harm.
+
+        VMs run on. A job that the host itself works on goes on too.
+        """
         self.driver.close()
 
     def __enter__(self) -> Self:

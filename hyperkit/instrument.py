@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -50,10 +51,13 @@ def instrument(driver: Driver) -> Driver:
     """Guard, translate and log every call; refuse them all once the connection was closed."""
     errors = _Errors(driver)
     closed = False
+    running: weakref.WeakSet[Job[Any]] = weakref.WeakSet()
 
     def close() -> None:
         nonlocal closed
         closed = True
+        for job in tuple(running):
+            job.join()
         driver.close()
 
     def around(operation: str, method: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -74,7 +78,10 @@ def instrument(driver: Driver) -> Driver:
                 target = args[0] if args and isinstance(args[0], str) else getattr(args[0], "name", "") if args else ""
                 spent = (time.perf_counter() - started) * 1000
                 log.debug("%s %s %s: %s in %.1f ms", driver.url, operation, target, outcome, spent)
-        return _TranslatedJob(result, errors, operation) if isinstance(result, Job) else result
+        if not isinstance(result, Job):
+            return result
+        running.add(result)
+        return _TranslatedJob(result, errors, operation)
 
     return attrs.evolve(intercept(driver, around), close=close)
 

@@ -65,6 +65,9 @@ class Job(ABC, Generic[T]):
         """Ask the host to give up; the job then ends with `Cancelled`, or normally if it was too late."""
         raise InvalidState("this job cannot be cancelled; it runs to its end", wanted="cancel")
 
+    def join(self) -> None:
+        """Wait until nothing of it runs in this process: a connection is not closed under a call."""
+
 
 class DoneJob(Job[T]):
     """A job that was done at once, for ``begin_*`` on a host that answers with the result."""
@@ -83,7 +86,8 @@ class ThreadJob(Job[T]):
     """A vendor call that blocks until the work is done, run on one named thread that ends with it.
 
     libvirt has no job object: a call such as ``managedSave`` returns when the memory is on disk. The thread
-    is what lets a caller have a timeout, progress and cancel; it makes exactly one call.
+    is what lets a caller have a timeout, progress and cancel; it makes exactly one call. A program that ends waits
+    for it: a call that is cut off leaves half of what it makes.
     """
 
     def __init__(
@@ -100,7 +104,7 @@ class ThreadJob(Job[T]):
         self._cancelled = False
         self._ended = threading.Event()
         self._status: JobStatus[T] | None = None
-        self._thread = threading.Thread(target=self._run, name=f"hyperkit-{name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"hyperkit-{name}", daemon=False)
         self._thread.start()
 
     def _run(self) -> None:
@@ -131,6 +135,9 @@ class ThreadJob(Job[T]):
         """Real time, whatever the clock: the thread is real."""
         del clock
         self._ended.wait(seconds)
+
+    def join(self) -> None:
+        self._thread.join()
 
     def cancel(self) -> None:
         if self._ended.is_set():

@@ -9,6 +9,7 @@ from hyperkit.devices import Device, Devices, require_off_or_hot, require_room
 from hyperkit.records import NicRecord, VMRecord, changed
 from hyperkit.resolve import check_macs_free, resolve_nics
 from hyperkit.specs import NicChange, NicSpec
+from hyperkit.switch import Switch
 
 
 class Nic(Device[NicRecord]):
@@ -35,12 +36,13 @@ class Nic(Device[NicRecord]):
     def _siblings(self, record: VMRecord) -> Sequence[NicRecord]:
         return record.nics
 
-    def connect(self, switch: str) -> Nic:
-        """Plug it into a switch, by name or id, instead of where it is.
+    def connect(self, switch: str | Switch) -> Nic:
+        """Plug it into a switch, given itself or by name or id, instead of where it is.
 
         Raises:
             NotFound: no such switch; the error names those there are.
         """
+        switch = switch.id if isinstance(switch, Switch) else switch
         checks.label("switch", switch)
         return self._update(NicChange(switch=switch))
 

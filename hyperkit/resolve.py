@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from hyperkit.collection import pick
@@ -65,22 +65,44 @@ def check_macs_free(host: Host, macs: Iterable[str | None]) -> None:
                 )
 
 
-def check_unused(host: Host, paths: Iterable[str], *, but: str | None = None) -> None:
-    """Refuse to delete disk images that a VM other than ``but`` uses, or shares blocks with.
+def check_unused(host: Host, paths: Iterable[str], *, but: str | None = None, with_snapshots: bool = False) -> None:
+    """Refuse to delete files that somebody needs: a VM, another disk image that begins from them, or a snapshot.
+
+    Args:
+        paths: the files that are to go, together.
+        but: the id of a VM that lets go of them.
+        with_snapshots: whether that VM's snapshots let go too.
 
     Raises:
-        Busy: one is in use; the error names the VM.
+        Busy: one is needed; the error says by whom. Nothing was deleted.
     """
-    wanted = set(paths)
-    if not wanted:
+    doomed = set(paths)
+    if not doomed:
         return
-    for record in host.driver.vms.list():
+    for path, holder in _holders(host, doomed, but, with_snapshots):
+        raise Busy(f"{path} is {holder} on {host.url}; nothing was deleted", backend=host.url)
+
+
+def _holders(host: Host, doomed: set[str], but: str | None, with_snapshots: bool) -> Iterator[tuple[str, str]]:
+    """Who needs which of these files: one bulk read of VMs, one of each datastore, one of what snapshots hold."""
+    driver = host.driver
+    names: dict[str, str] = {}
+    for record in driver.vms.list():
+        names[record.id] = record.name
         if record.id == but:
             continue
-        held: dict[str, str] = {disk.path: "used by" for disk in record.disks}
-        held.update({disk.base: "the base of a disk of" for disk in record.disks if disk.base})
-        held.update({cdrom.iso: "in the drive of" for cdrom in record.cdroms if cdrom.iso})
-        for path in wanted & held.keys():
-            raise Busy(
-                f"{path} is {held[path]} VM {record.name!r} on {host.url}; nothing was deleted", backend=host.url
-            )
+        held: dict[str | None, str] = {disk.base: "the base of a disk of" for disk in record.disks}
+        held.update({cdrom.iso: "in the drive of" for cdrom in record.cdroms})
+        held.update({disk.path: "used by" for disk in record.disks})
+        for path in doomed & held.keys():
+            yield path, f"{held[path]} VM {record.name!r}"
+    # An image that no VM has may be somebody's data, and the middle of a chain is in no VM's record.
+    for datastore in driver.datastores.list():
+        for volume in driver.volumes.list(datastore.id) if datastore.accessible else ():
+            if volume.base in doomed and volume.path not in doomed:
+                yield volume.base, f"the base of {volume.path}"
+    if driver.snapshots is not None and driver.capabilities.snapshots:
+        for path, owners in driver.snapshots.held().items():
+            needing = [owner for owner in owners if not (with_snapshots and owner == but)]
+            if path in doomed and needing:
+                yield path, f"needed by a snapshot of VM {names.get(needing[0], needing[0])!r}"

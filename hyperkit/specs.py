@@ -10,14 +10,35 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from ipaddress import IPv4Network, ip_network
-from typing import Any, TypedDict
+from pathlib import PurePath
+from typing import Any, Protocol, TypedDict, TypeVar, cast
 
 import attrs
 
 from hyperkit import checks
 from hyperkit.units import KiB, MiB
 
+E = TypeVar("E", bound=StrEnum)
+
 NORMAL_SHARES = 100
+
+
+class Identified(Protocol):
+    """A `Switch` or `Datastore`: what has an id."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+
+class Located(Protocol):
+    """A `Volume` or `Disk`: what has a path on the host."""
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        ...
 
 
 class Firmware(StrEnum):
@@ -64,6 +85,50 @@ class SwitchKind(StrEnum):
     """One another and the host; the host may route or NAT them outwards."""
     PRIVATE = "private"
     """One another only."""
+
+
+def _meant(kind: type[E], value: E | str) -> E:
+    """The member that a text means. What means none is left for the check, which names the field."""
+    try:
+        return kind(value)
+    except ValueError:
+        return cast(E, value)
+
+
+def _firmware(value: Firmware | str) -> Firmware:
+    return _meant(Firmware, value)
+
+
+def _switch_kind(value: SwitchKind | str) -> SwitchKind:
+    return _meant(SwitchKind, value)
+
+
+def _bus(value: DiskBus | str | None) -> DiskBus | None:
+    return None if value is None else _meant(DiskBus, value)
+
+
+def _format(value: DiskFormat | str | None) -> DiskFormat | None:
+    return None if value is None else _meant(DiskFormat, value)
+
+
+def _devices(values: Iterable[BootDevice | str]) -> tuple[BootDevice, ...]:
+    return tuple(_meant(BootDevice, value) for value in _tuple(values))
+
+
+def _devices_or_none(values: Iterable[BootDevice | str] | None) -> tuple[BootDevice, ...] | None:
+    return None if values is None else _devices(values)
+
+
+def _name_of(thing: str | Identified | None) -> str | None:
+    """The id of a `Switch` or `Datastore` that is given instead of its name."""
+    return cast("str | None", thing if thing is None or isinstance(thing, str) else getattr(thing, "id", thing))
+
+
+def _path_of(thing: str | PurePath | Located | None) -> str | None:
+    """The path of a `Volume` or a ``pathlib`` path that is given instead of its text."""
+    if isinstance(thing, PurePath):
+        return thing.as_posix()
+    return cast("str | None", thing if thing is None or isinstance(thing, str) else getattr(thing, "path", thing))
 
 
 def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -123,8 +188,8 @@ DEFAULT_ALLOCATION = Allocation()
 class KernelBoot:
     """Boot this kernel directly, without a boot loader; paths are on the host."""
 
-    kernel: str
-    initrd: str | None = None
+    kernel: str = attrs.field(converter=_path_of)
+    initrd: str | None = attrs.field(default=None, converter=_path_of)
     cmdline: str = ""
 
     def __attrs_post_init__(self) -> None:
@@ -157,14 +222,14 @@ class DiskSpec:
     """
 
     size: int | None = None
-    path: str | None = None
-    base: str | None = None
+    path: str | None = attrs.field(default=None, converter=_path_of)
+    base: str | None = attrs.field(default=None, converter=_path_of)
     linked: bool = True
     name: str | None = None
-    datastore: str | None = None
-    format: DiskFormat | None = None
+    datastore: str | None = attrs.field(default=None, converter=_name_of)
+    format: DiskFormat | None = attrs.field(default=None, converter=_format)
     thin: bool = True
-    bus: DiskBus | None = None
+    bus: DiskBus | None = attrs.field(default=None, converter=_bus)
     read_only: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -211,7 +276,7 @@ class NicSpec:
         link_up: whether the cable carries a signal.
     """
 
-    switch: str | None = None
+    switch: str | None = attrs.field(default=None, converter=_name_of)
     mac: str | None = None
     model: str | None = None
     vlan: int | None = None
@@ -268,13 +333,13 @@ class VMSpec:
     memory_allocation: Allocation = attrs.field(default=DEFAULT_ALLOCATION, kw_only=True)
     disks: tuple[DiskSpec, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
     nics: tuple[NicSpec, ...] = attrs.field(default=(), converter=_tuple, kw_only=True)
-    iso: str | None = attrs.field(default=None, kw_only=True)
+    iso: str | None = attrs.field(default=None, converter=_path_of, kw_only=True)
     cdrom: bool = attrs.field(default=False, kw_only=True)
     guest_os: str = attrs.field(default="", kw_only=True)
-    firmware: Firmware = attrs.field(default=Firmware.BIOS, kw_only=True)
+    firmware: Firmware = attrs.field(default=Firmware.BIOS, converter=_firmware, kw_only=True)
     secure_boot: bool = attrs.field(default=False, kw_only=True)
     tpm: bool = attrs.field(default=False, kw_only=True)
-    boot_order: tuple[BootDevice, ...] = attrs.field(default=(BootDevice.DISK,), converter=_tuple, kw_only=True)
+    boot_order: tuple[BootDevice, ...] = attrs.field(default=(BootDevice.DISK,), converter=_devices, kw_only=True)
     kernel: KernelBoot | None = attrs.field(default=None, kw_only=True)
     notes: str = attrs.field(default="", kw_only=True)
     autostart: bool = attrs.field(default=False, kw_only=True)
@@ -325,7 +390,7 @@ class VMChange:
     guest_os: str | None = None
     secure_boot: bool | None = None
     tpm: bool | None = None
-    boot_order: tuple[BootDevice, ...] | None = attrs.field(default=None, converter=attrs.converters.optional(_tuple))
+    boot_order: tuple[BootDevice, ...] | None = attrs.field(default=None, converter=_devices_or_none)
     notes: str | None = None
     autostart: bool | None = None
 
@@ -420,7 +485,7 @@ class SwitchSpec:
     """
 
     name: str
-    kind: SwitchKind = SwitchKind.PRIVATE
+    kind: SwitchKind = attrs.field(default=SwitchKind.PRIVATE, converter=_switch_kind)
     uplink: str | None = attrs.field(default=None, kw_only=True)
     subnet: str | None = attrs.field(default=None, kw_only=True)
     nat: bool = attrs.field(default=True, kw_only=True)
@@ -452,7 +517,7 @@ class VolumeSpec:
 
     name: str
     size: int
-    format: DiskFormat | None = None
+    format: DiskFormat | None = attrs.field(default=None, converter=_format)
     thin: bool = True
 
     def __attrs_post_init__(self) -> None:
@@ -525,13 +590,13 @@ class VMFields(TypedDict, total=False):
     memory_allocation: Allocation
     disks: Iterable[DiskSpec]
     nics: Iterable[NicSpec]
-    iso: str | None
+    iso: str | PurePath | Located | None
     cdrom: bool
     guest_os: str
-    firmware: Firmware
+    firmware: Firmware | str
     secure_boot: bool
     tpm: bool
-    boot_order: Iterable[BootDevice]
+    boot_order: Iterable[BootDevice | str]
     kernel: KernelBoot | None
     notes: str
     autostart: bool
@@ -551,6 +616,6 @@ class ChangeFields(TypedDict, total=False):
     guest_os: str
     secure_boot: bool
     tpm: bool
-    boot_order: Iterable[BootDevice]
+    boot_order: Iterable[BootDevice | str]
     notes: str
     autostart: bool

@@ -7,14 +7,15 @@ hyperkit       Hyper-V (EnabledState v2)   libvirt (state, reason)       vSphere
 =============  ==========================  ============================  ================
 OFF            3 Disabled                  SHUTOFF                       poweredOff
 RUNNING        2 Enabled, 4 ShuttingDown   RUNNING, BLOCKED, SHUTDOWN    poweredOn
-PAUSED         9 Quiesce                   PAUSED                        does not exist
+PAUSED         9 Quiesce                   PAUSED, by somebody           does not exist
 SUSPENDED      6 Offline (saved)           SHUTOFF with a saved image    suspended
 SLEEPING       does not exist              PMSUSPENDED                   does not exist
 CRASHED        HealthState 25              CRASHED, PAUSED/CRASHED       does not exist
 UNKNOWN        0, 1, 5, 7, 8               NOSTATE, any new number       connectionState
 =============  ==========================  ============================  ================
 
-"Suspend" is a false friend: libvirt's ``virDomainSuspend`` and Hyper-V's ``Suspend-VM`` pause in memory,
+libvirt also says PAUSED while it starts, saves or snapshots a VM that runs on by itself: here that is RUNNING, with
+a reason. "Suspend" is a false friend: libvirt's ``virDomainSuspend`` and Hyper-V's ``Suspend-VM`` pause in memory,
 vSphere's suspends to disk. Here *pause* keeps memory in RAM and *suspend* saves it to disk.
 """
 

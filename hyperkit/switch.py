@@ -87,7 +87,7 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
     def create(
         self,
         name: str | SwitchSpec,
-        kind: SwitchKind = SwitchKind.PRIVATE,
+        kind: SwitchKind | str = SwitchKind.PRIVATE,
         *,
         uplink: str | None = None,
         subnet: str | None = None,

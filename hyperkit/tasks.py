@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from hyperkit.checks import refuse
 from hyperkit.clock import Clock
 from hyperkit.errors import HyperkitError, TaskFailed, Timeout
 from hyperkit.jobs import DoneJob, Job, JobStatus, Progress
@@ -37,6 +38,8 @@ def wait_until(
     Raises:
         Timeout: it did not come in time.
     """
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
+        refuse("timeout", timeout, "seconds, at least 0; None waits for ever")
     deadline = None if timeout is None else clock.monotonic() + timeout
     length = _FIRST_PAUSE
     while True:

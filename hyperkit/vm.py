@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal, Self, Unpack
 
-from hyperkit import guard
+from hyperkit import checks, guard
 from hyperkit.change import allowed_change
-from hyperkit.checks import refuse
 from hyperkit.disk import Cdroms, Disk, Disks
 from hyperkit.errors import InvalidState, Timeout
 from hyperkit.handle import Handle
@@ -199,11 +198,11 @@ class VM(Handle[VMRecord]):
             self._record = changed(self._record, state=power.state, reason=power.reason)
         return self
 
-    def _invalid_state(self, wanted: str, what: str) -> InvalidState:
+    def _invalid_state(self, wanted: str, what: str, allowed: tuple[str, ...] = ()) -> InvalidState:
         state, reason = self._record.state, self._record.reason
         why = "" if reason is StateReason.NORMAL else f" ({reason.value})"
         aside = ", not paused" if wanted == "resume" and state is PowerState.SUSPENDED else ""
-        allowed = (*allowed_in(state), *(() if state in _HOLDS_POWER else ("delete",)))
+        allowed = allowed or (*allowed_in(state), *(() if state in _HOLDS_POWER else ("delete",)))
         return InvalidState(
             f"{what} {self.label} on {self._host.url}: it is {state.value}{why}{aside}",
             current=state.value,
@@ -236,12 +235,13 @@ class VM(Handle[VMRecord]):
         )
         return self
 
-    def wait_for_state(self, state: PowerState, *, timeout: float | None = None) -> Self:
+    def wait_for_state(self, state: PowerState | str, *, timeout: float | None = None) -> Self:
         """Wait until it is in a state, however it comes there.
 
         Raises:
             Timeout: it is not within ``timeout`` seconds.
         """
+        state = checks.member("state", state, PowerState)
         wait_until(
             lambda: True if self._look() is state else None,
             clock=self._host.clock,
@@ -311,7 +311,8 @@ class VM(Handle[VMRecord]):
 
         Raises:
             InvalidState: it runs, and ``force`` is false.
-            Busy: another VM uses a disk that was to go; nothing was deleted.
+            Busy: another VM, an image that begins from it or another VM's snapshot needs a disk that was to go;
+                nothing was deleted.
             InvalidRequest: a named disk is not this VM's.
         """
         self.begin_delete(disks=disks, force=force).result(timeout)
@@ -320,10 +321,10 @@ class VM(Handle[VMRecord]):
         """`delete`, without waiting for its end."""
         self.refresh()
         doomed = self._disks_to_delete(disks)
-        check_unused(self._host, doomed, but=self.id)
+        check_unused(self._host, doomed, but=self.id, with_snapshots=True)
         if self._record.state in _HOLDS_POWER:
             if not force:
-                raise self._invalid_state("delete", "cannot delete")
+                raise self._invalid_state("delete", "cannot delete", ("shutdown", "stop", "delete(force=True)"))
             self.stop()
         result = self._call(self._host.driver.vms.delete, self.id, doomed)
         return self._task("delete", result, lambda _: None)
@@ -332,12 +333,12 @@ class VM(Handle[VMRecord]):
         own = self._record.disks
         if isinstance(disks, str) or not isinstance(disks, Iterable):
             if disks not in ("created", "all", "none"):
-                refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
+                checks.refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
             return tuple(disk.path for disk in own if disks == "all" or (disks == "created" and disk.created))
         named = tuple(disk.path if isinstance(disk, Disk) else disk for disk in disks)
         for path in named:
             if path not in [disk.path for disk in own]:
-                refuse(
+                checks.refuse(
                     "disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}"
                 )
         return named

@@ -128,12 +128,3 @@ class FakeBed(Bed):
     def close(self) -> None:
         super().close()
         fake.forget(self._world_name)
-
-
-class FakeEsxiBed(FakeBed):
-    """A fake without ceilings, where CPUs and memory can be added all the same."""
-
-    xfail = dict.fromkeys(
-        ("test_cpus_are_added_while_the_vm_runs", "test_memory_is_added_while_the_vm_runs"),
-        "hyperkit.change holds a running VM to its ceiling, which is its size where a host has no ceilings",
-    )

@@ -8,12 +8,12 @@ import pytest
 
 from hyperkit.testing import Calls, Faults
 from hyperkit.testing.conformance import *  # noqa: F403
-from tests.conformance.fake_bed import FakeBed, FakeEsxiBed
+from tests.conformance.fake_bed import FakeBed
 
 BEDS: dict[str, Callable[[], FakeBed]] = {
     "fake": lambda: FakeBed("fake"),
     "fake-libvirt": lambda: FakeBed("fake-libvirt", profile="libvirt"),
-    "fake-esxi": lambda: FakeEsxiBed("fake-esxi", profile="esxi"),
+    "fake-esxi": lambda: FakeBed("fake-esxi", profile="esxi"),
     "fake-hyperv": lambda: FakeBed("fake-hyperv", profile="hyperv"),
     # Every slow verb ends later than it begins, and every call goes through the testing kit's own decorators.
     "fake-slow": lambda: FakeBed("fake-slow", jobs="polls:3", wrap=[Faults(), Calls()]),

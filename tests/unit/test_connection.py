@@ -130,6 +130,15 @@ def test_other_options_stay_as_they_were_written() -> None:
     assert target.options == {"a": "/x", "b": "1+2", "c": ""}
 
 
+@pytest.mark.parametrize(
+    "url", ["qemu://root:12/s3cret@h/system", "qemu+tcp://root:?s3cret@h/", "qemu://root:#s3cret@h/"]
+)
+def test_a_password_that_would_end_up_in_the_path_is_refused_unquoted(url: str) -> None:
+    with pytest.raises(InvalidRequest, match="write special characters") as caught:
+        parse(url)
+    assert "s3cret" not in str(caught.value)
+
+
 def test_a_semicolon_separates_options_as_libvirt_has_it() -> None:
     target = parse("qemu+ssh://h/system?a=b;password=hunter2")
     assert target.url == "qemu+ssh://h/system?a=b"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ from hyperkit.backends.fake import driver as fake_driver
 from hyperkit.backends.fake.world import World
 from hyperkit.driver import PORTS, Driver, operations
 from hyperkit.instrument import instrument, intercept
-from hyperkit.jobs import FINISHED, Job, JobStatus
+from hyperkit.jobs import FINISHED, Job, JobStatus, ThreadJob
 from hyperkit.specs import SnapshotSpec
 from hyperkit.states import PowerAction
 
@@ -328,3 +329,27 @@ def test_nothing_is_logged_above_debug(caplog: pytest.LogCaptureFixture) -> None
     driver, _ = driver_that(lambda *_: None)
     driver.vms.list()
     assert caplog.records == []
+
+
+# Closing
+
+
+def test_closing_waits_for_the_calls_that_run() -> None:
+    begun, go_on, order = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        begun.set()
+        assert go_on.wait(10)
+        order.append("the call ended")
+
+    driver, _ = driver_that(lambda *_: ThreadJob("slow", work), close=lambda: order.append("closed"))
+    job = driver.vms.create(VMSpec("a"))
+    assert isinstance(job, Job)
+    assert begun.wait(10)
+    closing = threading.Thread(target=driver.close)
+    closing.start()
+    assert not order
+    go_on.set()
+    closing.join(10)
+    assert order == ["the call ended", "closed"]
+    assert job.poll().done

@@ -61,7 +61,7 @@ def test_it_runs_on_one_named_thread_that_ends() -> None:
     job: ThreadJob[object] = ThreadJob("managedSave-web1", call)
     assert not job.poll().done
     assert "hyperkit-managedSave-web1" in threads()
-    assert job._thread.daemon
+    assert not job._thread.daemon
     go.set()
     assert ended(job).result is True
     job._thread.join(LONG)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import attrs
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hyperkit
 from hyperkit import (
     Allocation,
     BootDevice,
@@ -81,7 +82,7 @@ BAD_NAMES = [
     ["web1"],
 ]
 BAD_LABELS = ["", "a\nb", "a\0b", "a\x7fb", "a\ud800b", 7, False, b"lan", ["lan"]]
-BAD_PATHS = ["", "/a\nb", "/a\0b", "/a\x1bb", "/a\ud800b", Path("/a"), b"/a", 7, False, ["/a"]]
+BAD_PATHS = ["", "/a\nb", "/a\0b", "/a\x1bb", "/a\ud800b", b"/a", 7, False, ["/a"]]
 BAD_TEXTS: list[Any] = ["a\0b", "a\x0bb", "a\x1fb", "a\ud800b", "a\uffffb", None, 0, False, b"a", []]
 BAD_FLAGS = ["no", "", 0, 1, None, [], 1.0]
 BAD_COUNTS = [0, -1, True, False, 2.0, "2", None]
@@ -122,8 +123,8 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (_new_disk, "read_only", BAD_FLAGS),
     (_new_disk, "name", _without_none(BAD_NAMES)),
     (_new_disk, "datastore", BAD_LABELS),
-    (_new_disk, "format", ["qcow2", "", 7, False]),
-    (_new_disk, "bus", ["virtio", "", 7, False]),
+    (_new_disk, "format", ["QCOW2", "", 7, False]),
+    (_new_disk, "bus", ["virtio0", "", 7, False]),
     (NicSpec, "switch", BAD_LABELS),
     (NicSpec, "mac", BAD_MACS),
     (NicSpec, "model", ["", "a b", "e1000<", "m" * 33, "virtio\n", 7, False, b"virtio"]),
@@ -141,7 +142,7 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (_vm, "iso", BAD_PATHS),
     (_vm, "cdrom", BAD_FLAGS),
     (_vm, "guest_os", BAD_GUESTS),
-    (_vm, "firmware", ["uefi", "", None, 7, False]),
+    (_vm, "firmware", ["efi", "", None, 7, False]),
     (_vm, "secure_boot", BAD_FLAGS),
     (_vm, "tpm", BAD_FLAGS),
     (_vm, "autostart", BAD_FLAGS),
@@ -168,7 +169,7 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (NicChange, "mac", BAD_MACS),
     (NicChange, "link_up", _without_none(BAD_FLAGS)),
     (SwitchSpec, "name", BAD_NAMES),
-    (lambda kind: SwitchSpec("lan", kind), "kind", ["private", "", None, 7, False]),
+    (lambda kind: SwitchSpec("lan", kind), "kind", ["inside", "", None, 7, False]),
     (_external, "uplink", [None, *BAD_LABELS]),
     (_internal, "uplink", ["eth0"]),
     (_internal, "nat", BAD_FLAGS),
@@ -182,7 +183,7 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (lambda subnet: _external(subnet=subnet), "subnet", ["10.0.0.0/24"]),
     (VolumeSpec, "name", BAD_NAMES),
     (_volume, "size", [*BAD_SIZES, MiB + 1]),
-    (_volume, "format", ["raw", "", 7, False]),
+    (_volume, "format", ["RAW", "", 7, False]),
     (_volume, "thin", BAD_FLAGS),
 ]
 
@@ -261,12 +262,12 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         (lambda: _vm(nics=None), "nics[0]", None),
         (lambda: _vm(nics=[NicSpec(), DiskSpec(size=GiB)]), "nics[1]", DiskSpec(size=GiB)),
         (lambda: _vm(nics=[NicSpec(mac=MAC), NicSpec(mac=MAC.upper())]), "nics", [MAC, MAC]),
-        (lambda: _vm(boot_order="disk"), "boot_order[0]", "disk"),
-        (lambda: _vm(boot_order=[BootDevice.DISK, "cdrom"]), "boot_order[1]", "cdrom"),
+        (lambda: _vm(boot_order="floppy"), "boot_order[0]", "floppy"),
+        (lambda: _vm(boot_order=[BootDevice.DISK, "cd"]), "boot_order[1]", "cd"),
         (lambda: _vm(boot_order=None), "boot_order[0]", None),
         (lambda: _vm(boot_order=[]), "boot_order", ()),
         (lambda: _vm(boot_order=[BootDevice.DISK] * 2), "boot_order", (BootDevice.DISK,) * 2),
-        (lambda: VMChange(boot_order="disk"), "boot_order[0]", "disk"),
+        (lambda: VMChange(boot_order="floppy"), "boot_order[0]", "floppy"),
         (lambda: VMChange(boot_order=[]), "boot_order", ()),
         (DiskSpec, "size", None),
         (lambda: DiskSpec(path="/a", size=GiB), "size", GiB),
@@ -466,3 +467,21 @@ def test_what_can_be_changed_is_what_can_be_created() -> None:
 def test_fields_of_a_change() -> None:
     assert VMChange().fields() == {}
     assert VMChange(cpus=2, notes="", tpm=False).fields() == {"cpus": 2, "notes": "", "tpm": False}
+
+
+def test_a_text_means_the_member_of_that_name() -> None:
+    assert _vm(firmware="uefi").firmware is Firmware.UEFI
+    assert _vm(boot_order=["cdrom", BootDevice.DISK]).boot_order == (BootDevice.CDROM, BootDevice.DISK)
+    assert DiskSpec(GiB, format="raw", bus="sata") == DiskSpec(GiB, format=DiskFormat.RAW, bus=DiskBus.SATA)
+    assert SwitchSpec("lan", "internal").kind is SwitchKind.INTERNAL
+    assert VMChange(boot_order=["disk"]).boot_order == (BootDevice.DISK,)
+
+
+def test_an_object_of_the_host_stands_for_its_name_or_path() -> None:
+    host = hyperkit.connect("fake://")
+    lan, store = host.switches.create("lan"), host.datastores.list()[0]
+    image = store.volumes.create("a", MiB)
+    assert NicSpec(lan).switch == lan.id
+    assert DiskSpec(GiB, datastore=store).datastore == store.id
+    assert DiskSpec(path=image).path == image.path == _vm(iso=image).iso
+    assert DiskSpec(base=PurePosixPath("/images/a.qcow2")).base == "/images/a.qcow2"

@@ -15,6 +15,7 @@ from hyperkit import (
     DiskSpec,
     GiB,
     HyperkitError,
+    InvalidRequest,
     InvalidState,
     NotFound,
     PowerState,
@@ -76,7 +77,13 @@ def test_pauses_grow_from_20_ms_to_a_second() -> None:
     assert clock.sleeps[-1] == 1.0
 
 
-@pytest.mark.parametrize("timeout", [0, -1])
+@pytest.mark.parametrize("timeout", [-1, "5", float("nan")])
+def test_a_timeout_is_seconds(timeout: float) -> None:
+    with pytest.raises(InvalidRequest, match="timeout="):
+        wait_until(lambda: True, clock=VirtualClock(), timeout=timeout, what="it")
+
+
+@pytest.mark.parametrize("timeout", [0, 0.0])
 def test_without_time_it_looks_once(timeout: float) -> None:
     clock, looks = Recorded(), []
     with pytest.raises(Timeout):

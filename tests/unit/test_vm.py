@@ -156,7 +156,10 @@ def test_only_what_is_named_is_looked_up(fields: dict[str, list[object]], asked:
         (lambda vm: vm.configure(cpus=2), ["vms.get", "vms.configure"]),
         (lambda vm: vm.configure(), ["vms.get"]),
         (lambda vm: vm.rename("db1"), ["vms.get", "vms.configure"]),
-        (lambda vm: vm.delete(), ["vms.get", "vms.list", "vms.delete"]),
+        (
+            lambda vm: vm.delete(),
+            ["vms.get", "vms.list", "datastores.list", "volumes.list", "snapshots.held", "vms.delete"],
+        ),
         (lambda vm: vm.delete(disks="none"), ["vms.get", "vms.delete"]),
         (lambda vm: vm.addresses(), ["guests.addresses"]),
         (lambda vm: vm.snapshots.create("s"), ["vms.power", "snapshots.create"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -58,6 +58,15 @@ class FakeSnapshots:
             ):
                 raise AlreadyExists(f"VM {machine.record.name!r} has a snapshot called {spec.name!r} already")
             return world.job("saving", work)
+
+    def held(self) -> Mapping[str, Collection[str]]:
+        held: dict[str, set[str]] = {}
+        with self._world.lock:
+            for vm_id, machine in self._world.machines.items():
+                for saved in machine.snapshots.values():
+                    for path in saved.data:
+                        held.setdefault(path, set()).add(vm_id)
+        return held
 
     def revert(self, vm_id: str, snapshot_id: str) -> VMRecord | Job[VMRecord]:
         world = self._world

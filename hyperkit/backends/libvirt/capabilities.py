@@ -24,6 +24,8 @@ from hyperkit.units import MiB
 _MACHINES = {"x86_64": "q35", "i686": "q35"}
 _CGROUPS = Path("/sys/fs/cgroup")
 _SHARES_V1, _SHARES_V2 = 1024, 100
+_MOST_MEMORY = 2**52
+"""Bytes that x86 and Arm have addresses for. libvirt defines a VM of any size, and tells no limit of QEMU's."""
 
 _COMMON = Capabilities(
     pause=True,
@@ -149,6 +151,7 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         snapshot_quiesced=False,
         transfer=True,
         guest_addresses=True,
+        max_memory=_MOST_MEMORY,
         max_cpus=int(vcpu.get("max", "0")) or None if vcpu is not None else None,
         # QEMU rounds memory up to MiB when it starts, which would not be what was asked for.
         memory_unit=MiB,

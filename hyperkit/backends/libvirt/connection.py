@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -12,6 +14,7 @@ import libvirt
 
 from hyperkit.backends.libvirt import errors
 from hyperkit.checks import refuse
+from hyperkit.clock import Clock, SystemClock
 from hyperkit.driver import Target
 from hyperkit.errors import AuthenticationFailed, ConnectionFailed, InvalidState, NotFound
 
@@ -24,11 +27,24 @@ _NAMES = (libvirt.VIR_CRED_USERNAME, libvirt.VIR_CRED_AUTHNAME, libvirt.VIR_CRED
 _SECRETS = (libvirt.VIR_CRED_PASSPHRASE, libvirt.VIR_CRED_NOECHOPROMPT)
 
 
+class _EditLock:
+    """Whoever holds it is the only one in this process who changes a VM's configuration."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+
+_edit_locks: weakref.WeakValueDictionary[str, _EditLock] = weakref.WeakValueDictionary()
+"""By the VM's UUID alone, so that all connections share them, whatever URL they reached the host by."""
+_edit_locks_lock = threading.Lock()
+
+
 class Connection:
     """One session with one libvirt daemon.
 
     Attributes:
         url: where, without secrets.
+        clock: the caller's.
         kind: libvirt's name of the driver: ``QEMU``, ``TEST``, ``LXC``, ``Xen`` …
     """
 
@@ -38,6 +54,7 @@ class Connection:
         self._closed = False
         self._conn: Any = _open(target)
         self.url = target.url
+        self.clock: Clock = target.clock or SystemClock()
         self.kind = str(self._conn.getType())
 
     @property
@@ -74,6 +91,18 @@ class Connection:
             if not errors.is_lost(error):
                 raise
         return read()
+
+    @contextmanager
+    def editing(self, vm_id: str) -> Iterator[None]:
+        """To be held from reading a VM's configuration until it is written back.
+
+        libvirt has no version of a configuration that a write could name, so the last write wins. This keeps the
+        threads of one process from losing each other's changes; another process can still do it.
+        """
+        with _edit_locks_lock:
+            held = _edit_locks.setdefault(vm_id.lower(), _EditLock())
+        with held.lock:
+            yield
 
     def domain(self, vm_id: str) -> Any:
         """The domain with this UUID.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import libvirt
 
 from hyperkit.backends.libvirt.xml_read import parse
-from hyperkit.errors import NotFound
+from hyperkit.errors import Busy, InvalidState, NotFound
 from hyperkit.records import DatastoreRecord
 
 if TYPE_CHECKING:
@@ -18,11 +20,17 @@ if TYPE_CHECKING:
 LOOK = "hyperkit-look-"
 """How the pools that live for one look are called; nobody lists them."""
 
+DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
+"""Kinds of pool that are a directory of files."""
+
+_LOOKS_AT_ONCE = 64
+
 _GONE = frozenset(
     {
         libvirt.VIR_ERR_NO_STORAGE_POOL,
         libvirt.VIR_ERR_NO_STORAGE_VOL,
         libvirt.VIR_ERR_NO_NETWORK,
+        libvirt.VIR_ERR_NO_DOMAIN,
         libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT,
     }
 )
@@ -39,7 +47,7 @@ class Datastores:
         return self._connection.repeat(self._list)
 
     def get(self, datastore_id: str) -> DatastoreRecord:
-        """Sizes are those of now, unless a volume is being made in the pool: it refuses a refresh then."""
+        """Sizes are those of now, unless a volume is being made in the pool or a file in it cannot be read."""
         return self._connection.repeat(lambda: self._get(datastore_id))
 
     def _list(self) -> Sequence[DatastoreRecord]:
@@ -53,8 +61,7 @@ class Datastores:
 
     def _get(self, datastore_id: str) -> DatastoreRecord:
         pool = find_pool(self._connection.conn, datastore_id)
-        with suppress(libvirt.libvirtError):
-            pool.refresh(0)
+        refresh(self._connection.conn, pool)
         return _record(pool)
 
 
@@ -71,6 +78,99 @@ def find_pool(conn: Any, datastore_id: str) -> Any:
         if error.get_error_code() in (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_INVALID_ARG):
             raise NotFound(f"no datastore with id {datastore_id!r}") from error
         raise
+
+
+def refresh(conn: Any, pool: Any) -> bool:
+    """Let libvirt look at a pool's files again, if that does no harm; False if it still knows the old ones only.
+
+    A pool in which libvirt cannot read one file, such as a qcow2 that ends within its header, is stopped by its
+    refresh and cannot be started before the file is gone (seen with 9.0). So a look goes first.
+
+    Raises:
+        InvalidState: the pool was stopped all the same.
+    """
+    try:
+        if not pool.isActive():
+            return False
+        tree = parse(pool.XMLDesc(0))
+        if tree.get("type") in DIRECTORIES:
+            try:
+                look_at(conn, tree.findtext("target/path", "")).destroy()
+            except libvirt.libvirtError as error:
+                if is_unreadable(error):
+                    return False
+        pool.refresh(0)
+    except (libvirt.libvirtError, Busy):
+        # A pool with a volume in the making refuses this, and what it knows is the best there is.
+        _restart(pool)
+        return False
+    return True
+
+
+def check_readable(conn: Any, pool: Any) -> None:
+    """Refuse a pool with a file that libvirt cannot read: it would be stopped, or lose its list, by what follows.
+
+    Raises:
+        InvalidState: there is one.
+    """
+    tree = parse(pool.XMLDesc(0))
+    if tree.get("type") not in DIRECTORIES:
+        return
+    where = tree.findtext("target/path", "")
+    try:
+        look_at(conn, where).destroy()
+    except libvirt.libvirtError as error:
+        if is_unreadable(error):
+            raise InvalidState(f"storage pool {pool.name()!r} is of no use now: {unreadable_in(where)}") from error
+        # What else is wrong will be said of the thing itself.
+
+
+def _restart(pool: Any) -> None:
+    """Start a pool that a refresh stopped, unless its directory or device is what went away."""
+    try:
+        if not pool.isActive():
+            pool.create(0)
+    except libvirt.libvirtError as error:
+        if is_unreadable(error):
+            where = parse(pool.XMLDesc(0)).findtext("target/path", "")
+            raise InvalidState(
+                f"storage pool {pool.name()!r} has stopped: {unreadable_in(where)}, then start the pool",
+                current="inactive",
+                wanted="refresh",
+            ) from error
+
+
+def is_unreadable(error: Any) -> bool:
+    """Whether a directory has a file that libvirt takes for an image and cannot read: it has no words for that."""
+    return bool(error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR and "cause is unknown" in str(error))
+
+
+def unreadable_in(directory: str) -> str:
+    """What to tell of it."""
+    return (
+        f"a file in {directory} looks like a disk image and is not a readable image (a qcow2 cut short, perhaps), "
+        f"with which libvirt reads none of the others; move it away"
+    )
+
+
+def look_at(conn: Any, directory: str) -> Any:
+    """A pool of a directory. It leaves files alone, and is forgotten by libvirt when it is destroyed.
+
+    Raises:
+        Busy: too many are there already.
+    """
+    for dots in range(1, _LOOKS_AT_ONCE):
+        tree = ET.Element("pool", type="dir")
+        ET.SubElement(tree, "name").text = LOOK + secrets.token_hex(8)
+        # libvirt refuses two pools of one directory, but it compares the text of their paths.
+        ET.SubElement(ET.SubElement(tree, "target"), "path").text = directory.rstrip("/") + "/." * dots
+        try:
+            return conn.storagePoolCreateXML(ET.tostring(tree, "unicode"), 0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
+                raise
+            conflict = error
+    raise Busy(f"too many looks into {directory} at once") from conflict
 
 
 @contextmanager

@@ -23,7 +23,7 @@ CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
 class Editing:
-    """A VM whose devices are being changed.
+    """A VM whose devices are being changed, by one who holds `Connection.editing`.
 
     Attributes:
         domain: libvirt's.

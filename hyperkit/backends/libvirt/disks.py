@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from xml.etree import ElementTree as ET
 
 import libvirt
@@ -13,10 +14,11 @@ from hyperkit.backends.libvirt.devices import CONFIG, LIVE, Editing
 from hyperkit.backends.libvirt.images import Image, Images
 from hyperkit.backends.libvirt.metadata import Extra, KnownDisk, replace
 from hyperkit.backends.libvirt.reader import Reader
+from hyperkit.backends.libvirt.undo import Made, uses, writes_much
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.checks import refuse
-from hyperkit.errors import AlreadyExists, HyperkitError, NotFound
+from hyperkit.errors import AlreadyExists, NotFound
 from hyperkit.records import DiskRecord
 from hyperkit.specs import DiskSpec
 
@@ -31,19 +33,27 @@ class Disks:
         self._reader = reader
 
     def attach(self, vm_id: str, spec: DiskSpec) -> DiskRecord:
-        editing = Editing(self._connection, vm_id)
-        now = self._reader.present(editing.tree)
-        image = self._images.make(now.name, len(now.disks), spec)
-        try:
-            if any(disk.path == image.path for disk in now.disks):
-                raise AlreadyExists(f"VM {now.name!r} has the disk {image.path} already")
-            target = self._attach(editing, spec, image, windows=now.guest_os.startswith("win"))
-        except BaseException:
-            if image.created:
-                with suppress(libvirt.libvirtError, HyperkitError):
-                    self._images.remove(image.path)
-            raise
+        made = Made(self._connection, self._images)
+        with made.undone():
+            image = self._make(made, vm_id, spec) if writes_much(spec) else None  # others need not wait for it
+            with self._connection.editing(vm_id):
+                editing = Editing(self._connection, vm_id)
+                now = self._reader.present(editing.tree)
+                image = image or made.image(now.name, len(now.disks), spec)
+                if any(disk.path == image.path for disk in now.disks):
+                    raise AlreadyExists(f"VM {now.name!r} has the disk {image.path} already")
+                made.domain = partial(self._keep_if_attached, made, vm_id)
+                target = self._attach(editing, spec, image, windows=now.guest_os.startswith("win"))
         return self._record(vm_id, target)
+
+    def _keep_if_attached(self, made: Made, vm_id: str) -> None:
+        """The VM may have got its disk although the answer was lost: then the file is no leftover."""
+        domain = self._connection.domain(vm_id)
+        made.files = [path for path in made.files if not uses(domain, path)]
+
+    def _make(self, made: Made, vm_id: str, spec: DiskSpec) -> Image:
+        now = self._reader.present(Editing(self._connection, vm_id).tree)
+        return made.image(now.name, len(now.disks), spec)
 
     def _attach(self, editing: Editing, spec: DiskSpec, image: Image, *, windows: bool) -> str:
         taken = {xml_read.target_of(disk) for disk in editing.devices.iterfind("disk")}
@@ -70,6 +80,10 @@ class Disks:
         return xml_read.target_of(element)
 
     def detach(self, vm_id: str, disk_id: str) -> None:
+        with self._connection.editing(vm_id):
+            self._detach(vm_id, disk_id)
+
+    def _detach(self, vm_id: str, disk_id: str) -> None:
         editing = Editing(self._connection, vm_id)
         disk = _found(editing.devices, disk_id, "disk")
         extra = editing.extra.without_disk(xml_read.source_of(disk) or "")
@@ -94,6 +108,10 @@ class Disks:
         return self._record(vm_id, disk_id)
 
     def set_iso(self, vm_id: str, cdrom_id: str, iso: str | None) -> None:
+        with self._connection.editing(vm_id):
+            self._set_iso(vm_id, cdrom_id, iso)
+
+    def _set_iso(self, vm_id: str, cdrom_id: str, iso: str | None) -> None:
         editing = Editing(self._connection, vm_id)
         drive = _found(editing.devices, cdrom_id, "cdrom")
         path = self._images.inspect(iso, "iso").path if iso is not None else None

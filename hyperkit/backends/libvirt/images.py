@@ -13,16 +13,25 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from xml.etree import ElementTree as ET
 
 import attrs
 import libvirt
 
-from hyperkit.backends.libvirt.datastores import LOOK, find_pool
+from hyperkit.backends.libvirt.datastores import (
+    DIRECTORIES,
+    LOOK,
+    find_pool,
+    is_unreadable,
+    look_at,
+    refresh,
+    unreadable_in,
+)
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
-from hyperkit.errors import AlreadyExists, Busy, NotFound, ResourceExhausted, Unsupported
+from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound, ResourceExhausted, Unsupported
+from hyperkit.jobs import Progress
 from hyperkit.specs import DiskFormat, DiskSpec
 from hyperkit.units import format_size
 
@@ -32,8 +41,10 @@ if TYPE_CHECKING:
 FORMATS = (DiskFormat.QCOW2, DiskFormat.RAW)
 """What new images can be, the default first. libvirt makes VMDKs that cannot grow, and VHDs of another size."""
 
-_DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
-"""Kinds of pool that are a directory of files."""
+_LARGEST_QCOW2 = 2**51
+"""Bytes of a disk: what QEMU's clusters of 64 KiB and its largest table of them make."""
+_LARGEST_RAW = 2**60
+"""More than what any host's file systems allow, each its own size; those say so then."""
 
 # By the name of the file, and by what libvirt saw in its first bytes. It has no word for VHDX.
 _BY_NAME = {
@@ -52,7 +63,6 @@ _BY_CONTENT = {
     "vpc": DiskFormat.VHD,
 }
 _NAMES = {DiskFormat.VHD: "vpc"}
-_LOOKS_AT_ONCE = 64
 
 
 @attrs.frozen
@@ -87,6 +97,11 @@ class _Found:
         return int(self.tree.findtext("capacity", "0"))
 
     @property
+    def content(self) -> int:
+        """About how many bytes a copy will take; 0 where most of them may be in its base."""
+        return int(self.tree.findtext("allocation", "0")) if self.base is None else 0
+
+    @property
     def base(self) -> str | None:
         return self.tree.findtext("backingStore/path") or None
 
@@ -111,11 +126,30 @@ class _Found:
         return named
 
 
+@attrs.frozen
+class _Making:
+    """A file in the making: its pool, its name, and about how many bytes it will take, 0 if nobody knows."""
+
+    pool: Any
+    name: str
+    total: int
+    copies: bool
+
+    @property
+    def phase(self) -> str:
+        return "copying" if self.copies else "writing"
+
+
 class Images:
-    """Makes, looks at, grows and deletes disk images."""
+    """Makes, looks at, grows and deletes disk images.
+
+    A look reads the beginnings of files, so that an image that was cut short behind its header passes for a whole
+    one: libvirt has no call that checks one, and to read it all would take as long as to copy it.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._making: _Making | None = None
 
     @property
     def _conn(self) -> Any:
@@ -130,6 +164,7 @@ class Images:
             AlreadyExists: the name asked for is taken.
             ResourceExhausted: the datastore has no room.
         """
+        check(spec)
         if spec.path is not None:
             return self.inspect(spec.path, "path", spec.format)
         pool = self.pool(spec.datastore)
@@ -177,7 +212,8 @@ class Images:
             # Looked at before: libvirt grows what the content says, even where that is a guest's invention.
             image = Image(found.path, size, found.format("path"), found.base)
             if size > found.size:
-                with _room():
+                _check_size(size, image.format)
+                with _room(size):
                     found.volume.resize(size, 0)
             return image
 
@@ -194,12 +230,29 @@ class Images:
         if "default" in pools:
             return pools["default"]
         for name, pool in sorted(pools.items()):
-            if not name.startswith(LOOK) and _kind(pool) in _DIRECTORIES:
+            if not name.startswith(LOOK) and _kind(pool) in DIRECTORIES:
                 return pool
         raise NotFound(
             "no storage pool is active in which disk images could be made; define and start one, "
             "such as `virsh pool-create-as default dir --target /var/lib/libvirt/images`"
         )
+
+    def progress(self) -> Progress:
+        """How far this object is with the file it is making now: one object for each job.
+
+        libvirt has nothing to stop it with.
+        """
+        making = self._making
+        if making is None:
+            return Progress()
+        unknown = Progress(phase=making.phase)
+        try:
+            done = int(making.pool.storageVolLookupByName(making.name).info()[2])
+        except libvirt.libvirtError:  # not begun yet; or, for thick files, libvirt shows them when they are there
+            return unknown
+        if not making.total:
+            return unknown
+        return Progress(min(done / making.total, 1.0), making.phase, min(done, making.total), making.total)
 
     def create(
         self,
@@ -219,7 +272,7 @@ class Images:
             ResourceExhausted: no room.
         """
         kind = _kind(pool)
-        if kind not in _DIRECTORIES:
+        if kind not in DIRECTORIES:
             refuse("datastore", pool.name(), f"a pool of type {kind} holds no files; choose one that is a directory")
         base = linked or copied
         base_format = base.format("base") if base else None
@@ -228,7 +281,8 @@ class Images:
         if not thin:
             if copied and (base_format is not format if format is DiskFormat.RAW else size > copied.size):
                 refuse("thin", thin, "libvirt takes all the space for copies of raw as raw, or as qcow2 of equal size")
-            _check_room(pool, size)
+            _check_room(self._conn, pool, size)
+        _check_size(size, format)
         for name in names:
             if len(name.encode()) > 255:
                 refuse("name", name, "a file name of at most 255 bytes")
@@ -239,7 +293,11 @@ class Images:
                 ET.SubElement(store, "format", type=_NAMES.get(base_format, base_format))
             # libvirt's test driver refuses the flag, and takes the space without.
             reserve = format is DiskFormat.QCOW2 and not thin and self._connection.kind != "TEST"
-            volume = _create(pool, tree, reserve=reserve, source=copied)
+            self._making = _Making(pool, name, size if not thin else copied.content if copied else 0, bool(copied))
+            try:
+                volume = _create(pool, tree, size, reserve=reserve, source=copied)
+            finally:
+                self._making = None
             if volume is not None:
                 # A copy comes out with its source's size, whatever was asked.
                 if copied is not None and size > copied.size:
@@ -279,7 +337,7 @@ class Images:
         if path.startswith(("/dev/", "/proc/", "/sys/")):
             # A look opens every file beside this one, and opening /dev/watchdog may restart the host.
             raise NotFound(f"{path} is in no storage pool; define one that has it (of type logical, disk or iscsi)")
-        pool = self._look(path, parent)
+        pool = self._look(path, parent, field)
         try:
             try:
                 volume = pool.storageVolLookupByName(name)
@@ -293,22 +351,33 @@ class Images:
             with suppress(libvirt.libvirtError):  # the daemon restarted: the pool went with it
                 pool.destroy()
 
-    def _look(self, path: str, parent: str) -> Any:
-        """A pool of a directory. It leaves files alone, and is forgotten by libvirt when it is destroyed."""
-        for dots in range(1, _LOOKS_AT_ONCE):
-            tree = ET.Element("pool", type="dir")
-            ET.SubElement(tree, "name").text = LOOK + secrets.token_hex(8)
-            # libvirt refuses two pools of one directory, but it compares the text of their paths.
-            ET.SubElement(ET.SubElement(tree, "target"), "path").text = parent.rstrip("/") + "/." * dots
-            try:
-                return self._conn.storagePoolCreateXML(ET.tostring(tree, "unicode"), 0)
-            except libvirt.libvirtError as error:
-                if error.get_int1() in (errno.ENOENT, errno.ENOTDIR):
-                    raise NotFound(f"no file {path} on the host: there is no directory {parent}") from error
-                if error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
-                    raise
-                conflict = error
-        raise Busy(f"too many looks into {parent} at once") from conflict
+    def _look(self, path: str, parent: str, field: str) -> Any:
+        """A look at the directory, or the reason why there can be none."""
+        try:
+            return look_at(self._conn, parent)
+        except libvirt.libvirtError as error:
+            if error.get_int1() in (errno.ENOENT, errno.ENOTDIR):
+                raise NotFound(f"no file {path} on the host: there is no directory {parent}") from error
+            if not is_unreadable(error):
+                raise
+            self._explain(path, parent, field, error)
+
+    def _explain(self, path: str, parent: str, field: str, reason: Exception) -> NoReturn:
+        """What can be told of a path whose directory libvirt cannot read."""
+        # A look at the path itself still tells a directory from a file and from nothing. That it is a file which
+        # can be read, and only another one of the directory cannot, libvirt tells by no look.
+        try:
+            look_at(self._conn, path).destroy()
+        except libvirt.libvirtError as error:
+            if error.get_int1() == errno.ENOENT:
+                raise NotFound(f"no file {path} on the host") from error
+            if error.get_int1() == errno.ENOTDIR:
+                said = InvalidRequest(f"{field}={path!r} cannot be looked at: {unreadable_in(parent)}", field=field,
+                                      value=path)  # fmt: skip
+                raise said from reason
+            if not is_unreadable(error):
+                raise
+        refuse(field, path, "a file; this is a directory")
 
 
 def _kind(pool: Any) -> str:
@@ -324,6 +393,31 @@ def creatable(asked: DiskFormat | None) -> DiskFormat:
     if asked is not None and asked not in FORMATS:
         raise Unsupported(f"cannot create {asked} images, only {' and '.join(FORMATS)}", capability="disk_formats")
     return asked or FORMATS[0]
+
+
+def check(spec: DiskSpec) -> None:
+    """What is wrong with a disk wherever it is made, so that it can be told before anything is.
+
+    Raises:
+        InvalidRequest: a linked disk that is not qcow2, or a size that no image has.
+        Unsupported: a format in which images are not made.
+    """
+    if not spec.creates:
+        return
+    form = creatable(spec.format)
+    if spec.base is not None and spec.linked and form is not DiskFormat.QCOW2:
+        refuse(
+            "format", str(form), "a linked disk is qcow2 here; leave the format out, or ask for a copy (linked=False)"
+        )
+    if spec.size is not None and spec.thin:  # a thick one that is too large has no room either, which says more
+        _check_size(spec.size, form)
+
+
+def _check_size(size: int, format: DiskFormat | None) -> None:
+    if format is DiskFormat.QCOW2 and size > _LARGEST_QCOW2:
+        refuse("size", size, f"a qcow2 has at most {format_size(_LARGEST_QCOW2)}")
+    if format is DiskFormat.RAW and size > _LARGEST_RAW:
+        refuse("size", size, f"a file has at most {format_size(_LARGEST_RAW)}")
 
 
 def _free_names(stem: str, format: DiskFormat) -> Iterator[str]:
@@ -355,11 +449,11 @@ def _volume_tree(name: str, size: int, format: DiskFormat, *, thin: bool) -> ET.
     return tree
 
 
-def _create(pool: Any, tree: ET.Element, *, reserve: bool, source: _Found | None) -> Any | None:
+def _create(pool: Any, tree: ET.Element, size: int, *, reserve: bool, source: _Found | None) -> Any | None:
     """The new volume; None if its name is taken."""
     flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if reserve else 0
     text = ET.tostring(tree, "unicode")
-    with _room():
+    with _room(size):
         try:
             return pool.createXML(text, flags) if source is None else pool.createXMLFrom(text, source.volume, flags)
         except libvirt.libvirtError as error:
@@ -372,28 +466,30 @@ def _create(pool: Any, tree: ET.Element, *, reserve: bool, source: _Found | None
 
 def _grow_or_remove(volume: Any, size: int, *, thin: bool) -> None:
     try:
-        with _room():
+        with _room(size):
             volume.resize(size, 0 if thin else libvirt.VIR_STORAGE_VOL_RESIZE_ALLOCATE)
     except BaseException:
         volume.delete(0)
         raise
 
 
-def _check_room(pool: Any, size: int) -> None:
+def _check_room(conn: Any, pool: Any, size: int) -> None:
     """Refuse what will not fit: libvirt would write until the disk is full."""
-    with suppress(libvirt.libvirtError):  # busy; the figures are from the last time then
-        pool.refresh(0)
+    refresh(conn, pool)  # if it can; else the figures are from the last time
     free = pool.info()[3]
     if size > free:
         raise ResourceExhausted(f"datastore {pool.name()!r} has {format_size(free)} free, {format_size(size)} wanted")
 
 
 @contextmanager
-def _room() -> Iterator[None]:
-    """A full disk as our error: qemu-img's words for it come as VIR_ERR_INTERNAL_ERROR."""
+def _room(size: int) -> Iterator[None]:
+    """A full disk, or too large a file, as our error: qemu-img's words for it come as VIR_ERR_INTERNAL_ERROR."""
     try:
         yield
     except libvirt.libvirtError as error:
         if error.get_int1() == errno.ENOSPC or "No space left on device" in str(error):
             raise ResourceExhausted("no space is left in the datastore") from error
+        if error.get_int1() == errno.EFBIG or "too large" in str(error):
+            wanted = "less; the file system of the datastore, or the format, has no files of this size"
+            raise InvalidRequest(f"size={size} is not accepted: {wanted}", field="size", value=size) from error
         raise

@@ -25,6 +25,18 @@ class Nics:
         self._reader = reader
 
     def attach(self, vm_id: str, spec: NicSpec) -> NicRecord:
+        with self._connection.editing(vm_id):
+            return self._attach(vm_id, spec)
+
+    def detach(self, vm_id: str, nic_id: str) -> None:
+        with self._connection.editing(vm_id):
+            self._detach(vm_id, nic_id)
+
+    def update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
+        with self._connection.editing(vm_id):
+            return self._update(vm_id, nic_id, change)
+
+    def _attach(self, vm_id: str, spec: NicSpec) -> NicRecord:
         editing = Editing(self._connection, vm_id)
         windows = editing.extra.guest_os.startswith("win")
         nic = xml_write.nic_element(spec, self._names(spec.switch), self._platform, windows=windows)
@@ -36,7 +48,7 @@ class Nics:
             editing.save()
         return self._record(vm_id, nic_id)
 
-    def detach(self, vm_id: str, nic_id: str) -> None:
+    def _detach(self, vm_id: str, nic_id: str) -> None:
         editing = Editing(self._connection, vm_id)
         nic = _found(editing.devices, nic_id)
         if editing.active:
@@ -45,7 +57,7 @@ class Nics:
             editing.devices.remove(nic)
             editing.save()
 
-    def update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
+    def _update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
         editing = Editing(self._connection, vm_id)
         nic = _found(editing.devices, nic_id)
         if editing.active:

@@ -34,7 +34,10 @@ class Reconfiguring:
 
     def change(self, vm_id: str, change: VMChange) -> VMRecord:
         """Change a VM; one that is active only in what needs no restart, which the caller has checked."""
-        domain = self._connection.domain(vm_id)
+        with self._connection.editing(vm_id):
+            return self._change(self._connection.domain(vm_id), change)
+
+    def _change(self, domain: Any, change: VMChange) -> VMRecord:
         if not domain.isActive():
             self._change_inactive(domain, change)
         else:

@@ -7,7 +7,7 @@ this one. Those that others made are listed, and whatever is asked of them is li
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from xml.etree import ElementTree as ET
@@ -90,7 +90,7 @@ class Snapshots:
                 allowed=("start", "snapshot without memory"),
             )
         if self._connection.kind == "QEMU":
-            _check_disks(domain)
+            _check_disks(domain, active=bool(active))
         tree = ET.Element("domainsnapshot")
         ET.SubElement(tree, "name").text = name
         ET.SubElement(tree, "description").text = spec.description
@@ -108,6 +108,22 @@ class Snapshots:
                 raise
 
         return _job("snapshot", take, "saving memory" if active else "saving disks")
+
+    def held(self) -> Mapping[str, Collection[str]]:
+        """One call, and one for each VM that has snapshots and for each of those."""
+        return self._connection.repeat(self._held)
+
+    def _held(self) -> Mapping[str, Collection[str]]:
+        held: dict[str, set[str]] = {}
+        for domain in self._connection.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT):
+            with unless_gone():
+                for snapshot in domain.listAllSnapshots(0):
+                    # With memory it describes the VM twice: as it ran, and as it would have started.
+                    for source in parse_domain(snapshot.getXMLDesc(0)).iterfind(".//devices/disk/source"):
+                        path = source.get("file") or source.get("dev")
+                        if path:
+                            held.setdefault(path, set()).add(domain.UUIDString())
+        return held
 
     def revert(self, vm_id: str, snapshot_id: str) -> VMRecord | Job[VMRecord]:
         """See the contract.
@@ -224,9 +240,17 @@ def _disks(domain: ET.Element | None) -> Iterator[str]:
             yield path
 
 
-def _check_disks(domain: Any) -> None:
+def _check_disks(domain: Any, *, active: bool) -> None:
     """Refuse disks that cannot hold a snapshot, in words that say what to do about it."""
-    disks = list(_writable(parse_domain(domain.XMLDesc(0))))
+    tree = parse_domain(domain.XMLDesc(0))
+    os = tree.find("os")
+    if active and os is not None and (os.get("firmware") == "efi" or os.find("loader[@type='pflash']") is not None):
+        raise Unsupported(
+            f"cannot take a snapshot of VM {domain.name()!r} while it runs: libvirt cannot keep the memory of a VM "
+            "with UEFI; stop it first, a snapshot of the VM while it is off works",
+            capability="snapshot_memory",
+        )
+    disks = list(_writable(tree))
     if not disks:
         raise Unsupported(
             f"cannot take a snapshot of VM {domain.name()!r}: QEMU keeps snapshots in qcow2 disks, it has none",

@@ -60,6 +60,12 @@ _LAST_REASON = {
     libvirt.VIR_DOMAIN_CRASHED: 1,
 }
 _PAUSED_CRASHED = 10
+_RUNS_ON = frozenset({3, 4, 8, 9, 11})
+"""Reasons for which libvirt itself stops a VM's CPUs for a moment: nobody paused it, and resuming it would be wrong.
+
+It runs on by itself, or is off, when the start, save, dump, snapshot or shutdown is over; a daemon that restarts
+meanwhile sees to that. A migration is not among them: one that broke is left paused for its owner to decide.
+"""
 
 
 def power_state(state: int, reason: int, saved: bool) -> tuple[PowerState, StateReason]:
@@ -72,6 +78,8 @@ def power_state(state: int, reason: int, saved: bool) -> tuple[PowerState, State
         return PowerState.SUSPENDED, StateReason.NORMAL
     if state == libvirt.VIR_DOMAIN_PAUSED and reason == _PAUSED_CRASHED:
         return PowerState.CRASHED, StateReason.CRASHED
+    if state == libvirt.VIR_DOMAIN_PAUSED and reason in _RUNS_ON:
+        return PowerState.RUNNING, _PAUSED[reason]
     if state == libvirt.VIR_DOMAIN_SHUTDOWN:
         return PowerState.RUNNING, StateReason.SHUTTING_DOWN
     ours = _STATES.get(state, PowerState.UNKNOWN)

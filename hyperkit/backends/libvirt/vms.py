@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import libvirt
@@ -14,12 +15,13 @@ from hyperkit.backends.libvirt.images import Image, Images
 from hyperkit.backends.libvirt.power import Power
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.reconfigure import Reconfiguring
+from hyperkit.backends.libvirt.undo import Made, writes_much
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
-from hyperkit.errors import AlreadyExists, HyperkitError, NotFound
+from hyperkit.errors import AlreadyExists, NotFound
 from hyperkit.jobs import Job, ThreadJob
 from hyperkit.records import PowerRecord, VMRecord
-from hyperkit.specs import DiskSpec, VMChange, VMSpec
+from hyperkit.specs import VMChange, VMSpec
 from hyperkit.states import PowerAction
 
 _TPM_SINCE = 8_009_000
@@ -43,7 +45,7 @@ class VMs:
         return self._connection.repeat(lambda: self._reader.get(vm_id))
 
     def create(self, spec: VMSpec) -> VMRecord | Job[VMRecord]:
-        if any(_writes_much(disk) for disk in spec.disks):
+        if any(writes_much(disk) for disk in spec.disks):
             return ThreadJob("create", lambda: self._create(spec))
         return self._create(spec)
 
@@ -57,10 +59,11 @@ class VMs:
         return self._power.act(vm_id, action)
 
     def delete(self, vm_id: str, volumes: Sequence[str]) -> None:
-        domain = self._connection.domain(vm_id)
-        if domain.isActive():  # crashed, and kept by its <on_crash>
-            domain.destroy()
-        self._undefine(domain)
+        with self._connection.editing(vm_id):
+            domain = self._connection.domain(vm_id)
+            if domain.isActive():  # crashed, and kept by its <on_crash>
+                domain.destroy()
+            self._undefine(domain)
         for path in volumes:
             with suppress(NotFound):  # somebody else was quicker
                 self._images.remove(path)
@@ -74,30 +77,21 @@ class VMs:
             self._images.inspect(spec.kernel.kernel, "kernel")
             if spec.kernel.initrd is not None:
                 self._images.inspect(spec.kernel.initrd, "kernel.initrd")
-        images: list[Image] = []
-        domain = None
-        try:
-            for index, disk in enumerate(spec.disks):
-                images.append(self._images.make(spec.name, index, disk))
+        made = Made(self._connection, self._images, domain_name=spec.name)
+        with made.undone():
+            images = [made.image(spec.name, index, disk) for index, disk in enumerate(spec.disks)]
             _check_distinct(images)
             tree = xml_write.new_domain(spec, images, iso, networks, self._platform)
+            # From here on there may be a domain, even if the answer that says so is lost.
+            made.domain = partial(self._forget, tree.findtext("uuid", ""))
             domain = self._connection.conn.defineXML(text_of(tree))
             if spec.autostart:
                 domain.setAutostart(True)
             return self._reader.read(domain)
-        except BaseException:
-            self._undo(domain, images)
-            raise
 
-    def _undo(self, domain: Any | None, images: Iterable[Image]) -> None:
-        """Leave nothing behind; what fails here is less interesting than what led here."""
-        if domain is not None:
-            with suppress(libvirt.libvirtError):
-                self._undefine(domain)
-        for image in images:
-            if image.created:
-                with suppress(libvirt.libvirtError, HyperkitError):
-                    self._images.remove(image.path)
+    def _forget(self, vm_id: str) -> None:
+        """Undefine a domain that may be there, in a session that works."""
+        self._undefine(self._connection.domain(vm_id))
 
     def _check_free(self, name: str) -> None:
         try:
@@ -121,10 +115,6 @@ class VMs:
             if self._connection.conn.getLibVersion() >= _TPM_SINCE:
                 flags |= libvirt.VIR_DOMAIN_UNDEFINE_TPM
         domain.undefineFlags(flags)
-
-
-def _writes_much(disk: DiskSpec) -> bool:
-    return disk.creates and ((disk.base is not None and not disk.linked) or not disk.thin)
 
 
 def _check_distinct(images: Sequence[Image]) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import libvirt
 
-from hyperkit.backends.libvirt.datastores import find_pool, unless_gone
+from hyperkit.backends.libvirt.datastores import check_readable, find_pool, refresh, unless_gone
 from hyperkit.backends.libvirt.images import Images, creatable
 from hyperkit.backends.libvirt.xml_read import parse
+from hyperkit.checks import refuse
 from hyperkit.errors import NotFound, TaskFailed
 from hyperkit.jobs import Job, ThreadJob
 from hyperkit.records import VolumeRecord
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 """Bytes in memory at once while a file is moved; libvirt's own tools use the same."""
+_QCOW2_HEADER = 104
+"""Bytes of version 3, the least that libvirt reads; it takes a shorter version 2."""
 
 
 class Volumes:
@@ -31,18 +34,19 @@ class Volumes:
         self._images = Images(connection)
 
     def list(self, datastore_id: str) -> Sequence[VolumeRecord]:
-        """Two calls, and one for each file: libvirt has none for all."""
+        """A few calls, and one for each file: libvirt has none for all."""
         return self._connection.repeat(lambda: self._list(datastore_id))
 
     def create(self, datastore_id: str, spec: VolumeSpec) -> VolumeRecord | Job[VolumeRecord]:
         """At once while thin; else a job, since the space is written."""
+        images = Images(self._connection)
 
         def make() -> VolumeRecord:
             form = creatable(spec.format)
-            made = self._images.create(self._pool(datastore_id), [spec.name], spec.size, form, thin=spec.thin)
+            made = images.create(self._pool(datastore_id), [spec.name], spec.size, form, thin=spec.thin)
             return self._get(datastore_id, made.path)
 
-        return make() if spec.thin else ThreadJob("volume", make)
+        return make() if spec.thin else ThreadJob("volume", make, progress=images.progress)
 
     def delete(self, volume_id: str) -> None:
         """See the contract."""
@@ -54,18 +58,29 @@ class Volumes:
         Raises:
             AlreadyExists: the name is taken.
             TaskFailed: ``source`` ends before ``size`` bytes.
+            InvalidRequest: an image that ends within its header, with which libvirt would stop the pool.
+            InvalidState: the datastore has such a file already.
         """
         pool = self._pool(datastore_id)
+        head = _head(source, size)
+        check_readable(self._connection.conn, pool)
         path = self._images.create(pool, [name], size, DiskFormat.RAW).path
         volume = pool.storageVolLookupByName(name)
         try:
             if size:  # an upload of 0 bytes means one without end
-                self._send(volume, source, size)
+                self._send(volume, head, source, size)
             # Only now can libvirt see what format the file has.
             return self._get(datastore_id, path)
-        except BaseException:
-            with suppress(libvirt.libvirtError):
+        except BaseException as error:
+            try:
                 volume.delete(0)
+            except libvirt.libvirtError:
+                if not isinstance(error, NotFound):  # that is the file just sent: libvirt lost its list of the pool
+                    raise error from None
+                raise TaskFailed(
+                    f"libvirt cannot read {path} back, nor delete it; delete it on the host, and move away whatever "
+                    "is not a readable image in its directory"
+                ) from error
             raise
 
     def download(self, volume_id: str, sink: BinaryIO) -> None:
@@ -83,9 +98,7 @@ class Volumes:
 
     def _list(self, datastore_id: str) -> Sequence[VolumeRecord]:
         pool = self._pool(datastore_id)
-        with suppress(libvirt.libvirtError):
-            # A pool with a volume in the making refuses this, and what it knows is the best there is.
-            pool.refresh(0)
+        refresh(self._connection.conn, pool)
         found = []
         for volume in pool.listAllVolumes(0):
             with unless_gone():
@@ -94,13 +107,13 @@ class Volumes:
                     found.append(record)
         return found
 
-    def _send(self, volume: Any, source: BinaryIO, size: int) -> None:
+    def _send(self, volume: Any, head: bytes, source: BinaryIO, size: int) -> None:
         stream = self._connection.conn.newStream(0)
         volume.upload(stream, 0, size, 0)
         try:
             left = size
             while left:
-                chunk = source.read(min(_CHUNK, left))
+                chunk, head = head or source.read(min(_CHUNK, left)), b""
                 if not chunk:
                     raise TaskFailed(f"the upload broke off: {size - left} of {size} bytes came")
                 left -= len(chunk)
@@ -149,6 +162,16 @@ def _record(volume: Any, datastore_id: str) -> VolumeRecord | None:
         format="" if element is None else element.get("type", ""),
         base=tree.findtext("backingStore/path") or None,
     )
+
+
+def _head(source: BinaryIO, size: int) -> bytes:
+    """The first bytes. A qcow2 that has no more of them would stop the pool for good, and could not be deleted."""
+    head = b""
+    while len(head) < min(size, _QCOW2_HEADER) and (more := source.read(min(size, _QCOW2_HEADER) - len(head))):
+        head += more
+    if size < _QCOW2_HEADER and head[:4] == b"QFI\xfb" and head[4:8] > b"\0\0\0\2":
+        refuse("size", size, f"a qcow2 image has a header of {_QCOW2_HEADER} bytes; this file is cut short")
+    return head
 
 
 def _abort(stream: Any) -> None:

@@ -7,6 +7,7 @@ because libvirt keeps no others in a domain that is off.
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from xml.etree import ElementTree as ET
 
@@ -60,10 +61,14 @@ class Platform:
 def new_domain(
     spec: VMSpec, images: Sequence[Image], iso: str | None, networks: Mapping[str, str], platform: Platform
 ) -> ET.Element:
-    """The domain a spec asks for; ``networks`` are names by id, ``images`` the files of its disks."""
+    """The domain a spec asks for; ``networks`` are names by id, ``images`` the files of its disks.
+
+    Its UUID is chosen here: whoever loses the answer to its definition can still ask whether it is there.
+    """
     windows = spec.guest_os.startswith("win")
     domain = ET.Element("domain", type=platform.domain_type)
     xml_edit.set_name(domain, spec.name)
+    ET.SubElement(domain, "uuid").text = str(uuid.uuid4())
     os = ET.SubElement(domain, "os")
     kind = ET.SubElement(os, "type", arch=platform.arch)
     kind.text = "hvm"

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from hyperkit.errors import AlreadyExists, InvalidState, NotFound
+from hyperkit.errors import AlreadyExists, Busy, InvalidState, NotFound
 from hyperkit.snapshot import Snapshot
 from hyperkit.specs import DiskSpec
 from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import RUNNING_SNAPSHOT
+from hyperkit.testing.conformance.wanted import RUNNING_SNAPSHOT, delete_volume
 from hyperkit.units import MiB
 from hyperkit.vm import VM
 
@@ -240,3 +240,21 @@ def test_a_snapshot_id_that_the_vm_does_not_have_is_not_found(bed: Bed) -> None:
     with pytest.raises(NotFound):
         vm.snapshots.get(kept.id)
     assert tree(bed, other) == {"of the other": None}
+
+
+@behaviour(
+    "snapshots.held",
+    "A file that a snapshot needs is not deleted, even if no VM has it as a disk: Busy.",
+    requires=("snapshots", "attach"),
+)
+def test_a_file_that_a_snapshot_needs_is_not_deleted(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK, DISK])
+    vm.snapshots.create("first")
+    path = vm.disks[1].path
+    vm.disks[1].detach()
+    with pytest.raises(Busy, match=f"snapshot of VM '{vm.name}'"):
+        delete_volume(bed, path)
+    assert path in bed.backdoor.files()
+    vm.delete()
+    delete_volume(bed, path)
+    assert path not in bed.backdoor.files()

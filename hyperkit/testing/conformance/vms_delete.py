@@ -9,6 +9,7 @@ from hyperkit.specs import DiskSpec
 from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
+from hyperkit.testing.conformance.wanted import delete_volume
 from hyperkit.units import MiB
 
 
@@ -89,6 +90,26 @@ def test_a_disk_that_another_vm_uses_is_not_deleted(bed: Bed) -> None:
         assert path in bed.backdoor.files()
         assert vm.id in bed.backdoor.vm_ids()
         other.delete()
+
+
+@behaviour(
+    "vms.delete",
+    "A disk that another image begins from is not deleted, though no VM has that image.",
+    requires=("linked_disks", "attach"),
+)
+def test_a_disk_that_another_image_begins_from_is_not_deleted(bed: Bed) -> None:
+    vm = bed.vm(disks=[DiskSpec(size=8 * MiB)])
+    path = vm.disks[0].path
+    other = bed.vm(disks=[DiskSpec(base=path)])
+    image = other.disks[0].path
+    other.delete(disks="none")
+    with pytest.raises(Busy, match="base"):
+        vm.delete()
+    assert {path, image} <= bed.backdoor.files()
+    assert vm.id in bed.backdoor.vm_ids()
+    delete_volume(bed, image)
+    vm.delete()
+    assert path not in bed.backdoor.files()
 
 
 @behaviour("vms.delete", "A VM with snapshots is deleted with them.", requires=("snapshots",))

@@ -40,3 +40,10 @@ def now_and_after_a_restart(vm: VM) -> Iterator[None]:
 def notes(bed: Bed, text: str) -> str:
     """Notes, where the host keeps them."""
     return text if bed.host.capabilities.notes else ""
+
+
+def delete_volume(bed: Bed, path: str) -> None:
+    """Delete an image that no VM has."""
+    for store in bed.host.datastores:
+        for volume in store.volumes.find(path=path):
+            volume.delete()

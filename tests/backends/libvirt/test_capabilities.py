@@ -79,6 +79,11 @@ def test_firmware_and_tpm(groups: Path) -> None:
     assert (caps.uefi, caps.secure_boot, caps.tpm, caps.max_cpus) == (True, True, True, 288)
 
 
+def test_memory_has_an_end(groups: Path) -> None:
+    _, caps = probe(Conn())
+    assert caps.max_memory == 2**52
+
+
 def test_a_host_that_is_no_pc_has_no_bios(groups: Path) -> None:
     conn = Conn(efi="<value>efi</value>")
     platform, caps = probe(conn, arch="aarch64")

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from hyperkit.driver import Target
-from hyperkit.errors import NotFound
+from hyperkit.errors import InvalidState, NotFound
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 
 pytest.importorskip("libvirt")
 from hyperkit.backends.libvirt.connection import Connection
-from hyperkit.backends.libvirt.datastores import LOOK, Datastores
+from hyperkit.backends.libvirt.datastores import LOOK, Datastores, check_readable, refresh
+
+CUT_SHORT = b"QFI\xfb\0\0\0\3" + bytes(32)
+"""The beginning of a qcow2 of version 3, and not all of its header."""
 
 needs_bed = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
 
@@ -57,6 +60,58 @@ class TestOnQemu:
         try:
             (tmp_path / "pool").rmdir()
             assert not Datastores(connection).get(pool.UUIDString()).accessible
+        finally:
+            pool.undefine()
+
+    def test_a_pool_with_a_file_that_cannot_be_read_goes_on(self, connection: Connection, tmp_path: Any) -> None:
+        pool = connection.conn.storagePoolDefineXML(
+            f"<pool type='dir'><name>bad</name><target><path>{tmp_path}</path></target></pool>"
+        )
+        pool.create()
+        try:
+            (tmp_path / "bad.qcow2").write_bytes(CUT_SHORT)
+            assert Datastores(connection).get(pool.UUIDString()).accessible
+            with pytest.raises(InvalidState, match=str(tmp_path)):
+                check_readable(connection.conn, pool)
+            (tmp_path / "bad.qcow2").unlink()
+            check_readable(connection.conn, pool)
+            assert refresh(connection.conn, pool)
+        finally:
+            pool.destroy()
+            pool.undefine()
+
+    def test_a_pool_that_stops_all_the_same(self, connection: Connection, tmp_path: Any) -> None:
+        class Late:
+            """The file comes between the look and the refresh."""
+
+            def __init__(self, pool: Any) -> None:
+                self.pool = pool
+
+            def refresh(self, flags: int) -> None:
+                (tmp_path / "bad.qcow2").write_bytes(CUT_SHORT)
+                try:
+                    self.pool.refresh(flags)
+                finally:
+                    if self.mended:
+                        (tmp_path / "bad.qcow2").unlink()
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.pool, name)
+
+            mended = False
+
+        pool = connection.conn.storagePoolDefineXML(
+            f"<pool type='dir'><name>late</name><target><path>{tmp_path}</path></target></pool>"
+        )
+        pool.create()
+        late = Late(pool)
+        try:
+            late.mended = True
+            assert not refresh(connection.conn, late)
+            assert pool.isActive()
+            late.mended = False
+            with pytest.raises(InvalidState, match=f"has stopped: a file in {tmp_path}"):
+                refresh(connection.conn, late)
         finally:
             pool.undefine()
 

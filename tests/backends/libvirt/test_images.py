@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,6 +109,22 @@ class TestNew:
         with pytest.raises(InvalidRequest, match="255"):
             images.make("vm", 0, long)
 
+    @pytest.mark.parametrize("form", [DiskFormat.QCOW2, DiskFormat.RAW])
+    def test_a_size_that_no_image_has(self, images: Images, host: LibvirtHost, form: DiskFormat) -> None:
+        grown = images.make("grown", 0, DiskSpec(size=MiB, format=form))
+        copy = DiskSpec(base=grown.path, linked=False, format=form, size=2**62)
+        most = 2**51 + MiB  # for a qcow2; the bed's files have 16 TiB
+        specs = [DiskSpec(size=2**62, format=form), DiskSpec(size=most, format=form), copy]
+        for spec in specs:
+            with pytest.raises(InvalidRequest) as caught:
+                images.make("giant", 0, spec)
+            assert caught.value.field == "size"
+        with pytest.raises(InvalidRequest) as caught:
+            images.resize(grown.path, 2**62)
+        assert caught.value.field == "size"
+        assert not list(host.images.glob("giant*"))
+        assert images.inspect(grown.path, "path").size == MiB
+
     def test_datastore(self, images: Images) -> None:
         for wrong in ("nonsense", "00000000-0000-0000-0000-000000000001"):
             with pytest.raises(NotFound, match="datastore"):
@@ -132,6 +150,28 @@ class TestFromBase:
         assert seen["backing-filename"] == str(base)
         assert seen["backing-filename-format"] == "qcow2"
         assert images.inspect(made.path, "path").base == str(base)
+
+    def test_linked_raw(self, images: Images) -> None:
+        with pytest.raises(InvalidRequest, match="linked disk is qcow2") as caught:
+            images.make("raw", 0, DiskSpec(base="/not/looked/at", format=DiskFormat.RAW))
+        assert caught.value.field == "format"
+
+    def test_progress_of_a_copy(self, images: Images, outside: Path) -> None:
+        base = image(outside / "large.qcow2", size=GiB)
+        subprocess.run(["qemu-io", "-c", "write -P 7 0 700M", str(base)], check=True, capture_output=True)
+        seen = []
+        with ThreadPoolExecutor(1) as pool:
+            job = pool.submit(images.make, "progress", 0, DiskSpec(base=str(base), linked=False))
+            while not job.done():
+                seen.append(images.progress())
+                time.sleep(0.01)
+        assert job.result().created
+        moving = [each for each in seen if each.fraction is not None]
+        assert moving
+        assert {each.phase for each in moving} == {"copying"}
+        assert [each.fraction for each in moving] == sorted(each.fraction or 0 for each in moving)
+        assert all(0 < (each.total_bytes or 0) < 800 * MiB for each in moving)
+        assert images.progress().phase == ""
 
     def test_linked_to_raw_and_larger(self, images: Images, outside: Path) -> None:
         raw = image(outside / "base.raw", "raw")
@@ -256,12 +296,45 @@ class TestExisting:
                 call()
 
     def test_many_looks_at_once(self, images: Images, outside: Path) -> None:
-        from concurrent.futures import ThreadPoolExecutor
-
         path = str(image(outside / "there.qcow2"))
         with ThreadPoolExecutor(8) as pool:
             seen = list(pool.map(lambda _: images.inspect(path, "path"), range(64)))
         assert {each.path for each in seen} == {path}
+
+
+@needs_bed
+class TestBesideAFileThatCannotBeRead:
+    @pytest.fixture
+    def bad(self, outside: Path) -> Path:
+        bad = image(outside / "bad.qcow2")
+        bad.write_bytes(bad.read_bytes()[:40])
+        return bad
+
+    def test_outside(self, images: Images, bad: Path) -> None:
+        there = image(bad.parent / "there.qcow2")
+        (bad.parent / "sub").mkdir()
+        for path in (bad, there):
+            with pytest.raises(InvalidRequest, match=f"{bad.parent} looks .* not a readable image") as caught:
+                images.inspect(str(path), "base")
+            assert (caught.value.field, caught.value.value) == ("base", str(path))
+        with pytest.raises(NotFound, match="missing"):
+            images.inspect(str(bad.parent / "missing"), "path")
+        for directory in (bad.parent / "sub", bad.parent):
+            with pytest.raises(InvalidRequest, match="this is a directory"):
+                images.inspect(str(directory), "path")
+
+    def test_in_a_pool(self, images: Images, bad: Path, host: LibvirtHost, conn: Any) -> None:
+        known = images.make("known", 0, DiskSpec(size=MiB)).path
+        stray = host.images / "cut.qcow2"
+        stray.write_bytes(bad.read_bytes())
+        try:
+            assert images.inspect(known, "path").size == MiB
+            thick = images.make("thick-beside", 0, DiskSpec(size=MiB, thin=False))  # looks at the room first
+            assert conn.storagePoolLookupByName("default").isActive()
+            images.remove(thick.path)
+            images.remove(known)
+        finally:
+            stray.unlink()
 
 
 @needs_bed

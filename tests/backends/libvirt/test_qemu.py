@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -150,3 +153,129 @@ def test_notes_outlive_a_restart_of_the_daemon(machine: LibvirtHost, host: Host,
     assert vm.refresh().notes == notes
     vm.start().configure(notes=notes + "!")
     assert vm.stop().notes == notes + "!"
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """All of them, begun together, each in a thread of its own."""
+    gate = threading.Barrier(len(works))
+
+    def run(work: Callable[[], object]) -> None:
+        gate.wait(10)
+        work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        for future in [pool.submit(run, work) for work in works]:
+            future.result()
+
+
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_changes_of_one_vm_from_several_threads_all_stay(machine: LibvirtHost, host: Host, sessions: int) -> None:
+    before = {path.name for path in machine.images.iterdir()}
+    vm = host.vms.create("vm", memory=SMALL)
+    others = [hyperkit.connect(machine.uri) for _ in range(sessions - 1)]
+    hosts = ([host, *others] * 4)[:4]
+
+    def attach(host: Host) -> None:
+        mine = host.vms.get(vm.id)
+        for _ in range(3):
+            mine.disks.attach(DiskSpec(size=MiB))
+            mine.nics.attach(NicSpec())
+
+    def configure() -> None:
+        mine = host.vms.get(vm.id)
+        for number in range(1, 11):
+            mine.configure(notes=f"note {number}", cpus=number % 2 + 1)
+
+    at_once(*(partial(attach, found) for found in hosts), configure)
+    for other in others:
+        other.close()
+    vm.refresh()
+    files = {path.name for path in machine.images.iterdir()} - before
+    assert {Path(disk.path or "").name for disk in vm.disks} == files
+    assert (len(vm.disks), len(files), len(vm.nics), vm.notes) == (12, 12, 12, "note 10")
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, call: str, after: Callable[[], object]) -> None:
+    """The first ``call`` is done by the daemon; then ``after`` happens, and nobody hears the answer."""
+    original = getattr(libvirt.virConnect, call)
+    seen: list[str] = []
+
+    def broken(self: Any, *args: Any) -> Any:
+        answer = original(self, *args)
+        if not seen:
+            seen.append(call)
+            after()
+            self.getLibVersion()  # fails, as the call itself would have
+            raise AssertionError("the session lives")
+        return answer
+
+    monkeypatch.setattr(libvirt.virConnect, call, broken)
+
+
+def test_a_create_whose_session_ends_after_the_definition_leaves_nothing(
+    machine: LibvirtHost, host: Host, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(machine.images.iterdir())
+    cut(monkeypatch, "defineXML", machine.restart_libvirtd)
+    with pytest.raises(hyperkit.ConnectionLost) as caught:
+        host.vms.create("cut", memory=SMALL, disks=[DiskSpec(size=MiB)])
+    assert not hasattr(caught.value, "__notes__") or "left" not in str(caught.value.__notes__)
+    assert [vm.name for vm in host.vms.list()] == []
+    assert set(machine.images.iterdir()) == before
+
+
+def test_a_daemon_that_comes_back_late_still_has_the_create_undone(
+    machine: LibvirtHost, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(machine.images.iterdir())
+    timers: list[threading.Timer] = []
+
+    def kill() -> None:
+        machine.kill_libvirtd()
+        timers.append(threading.Timer(2, machine.restart_libvirtd))
+        timers[0].start()
+
+    cut(monkeypatch, "defineXML", kill)
+    with pytest.raises(hyperkit.ConnectionLost):
+        host.vms.create("cut", memory=SMALL, disks=[DiskSpec(size=MiB)])
+    timers[0].join(60)
+    assert [vm.name for vm in host.vms.list()] == []
+    assert set(machine.images.iterdir()) == before
+
+
+def test_what_could_not_be_undone_is_named(
+    machine: LibvirtHost, host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cut(monkeypatch, "defineXML", machine.kill_libvirtd)
+    try:
+        with pytest.raises(hyperkit.ConnectionLost) as caught:
+            host.vms.create("cut", memory=SMALL, disks=[DiskSpec(size=MiB)])
+    finally:
+        machine.restart_libvirtd()
+    path = str(machine.images / "cut-0.qcow2")
+    assert any("left on the host: VM cut, " + path in note for note in caught.value.__notes__)
+    assert path in "".join(record.getMessage() for record in caplog.records if record.name == "hyperkit")
+    assert [disk.path for disk in host.vms.one(name="cut").disks] == [path]  # whole, not without its disks
+
+
+def test_a_copy_whose_answer_is_lost_is_deleted(
+    machine: LibvirtHost, host: Host, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = raw.storagePoolLookupByName("default")
+    form = "<format type='raw'/>"
+    text = f"<volume><name>base.raw</name><capacity>{4 * MiB}</capacity><target>{form}</target></volume>"
+    base = pool.createXML(text, 0).path()
+    before = set(machine.images.iterdir())
+    original = libvirt.virStoragePool.createXMLFrom
+
+    def broken(self: Any, *args: Any) -> Any:
+        original(self, *args)
+        machine.restart_libvirtd()
+        return self.info()  # fails, as the call itself would have
+
+    monkeypatch.setattr(libvirt.virStoragePool, "createXMLFrom", broken)
+    with pytest.raises(hyperkit.ConnectionLost):
+        host.vms.create("copy", memory=SMALL, disks=[DiskSpec(base=base, linked=False)])
+    assert host.vms.list() == []
+    assert set(machine.images.iterdir()) == before
+    Path(base).unlink()

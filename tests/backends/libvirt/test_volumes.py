@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from hyperkit.clock import SystemClock
 from hyperkit.driver import Target
-from hyperkit.errors import AlreadyExists, NotFound, TaskFailed, Unsupported
+from hyperkit.errors import AlreadyExists, InvalidRequest, InvalidState, NotFound, TaskFailed, Unsupported
 from hyperkit.jobs import Job
 from hyperkit.records import VolumeRecord
 from hyperkit.specs import DiskFormat, VolumeSpec
@@ -22,8 +24,12 @@ from hyperkit.units import MiB
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 
 pytest.importorskip("libvirt")
+from hyperkit.backends.libvirt import images
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.volumes import Volumes
+
+QCOW2 = b"QFI\xfb\0\0\0\3" + bytes(12) + b"\0\0\0\x10" + b"\0\0\0\0\0\x10\0\0" + bytes(68) + b"\0\0\0\x68"
+"""The header of an image, and nothing behind it."""
 
 needs_bed = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
 
@@ -150,6 +156,58 @@ class TestOnQemu:
         assert not (host.images / "short").exists()
         assert not (host.images / "broken").exists()
         assert volumes.upload(store, "short", io.BytesIO(b"abc"), 3).size == 3
+
+    def test_an_image_cut_within_its_header_is_not_uploaded(
+        self, volumes: Volumes, store: str, host: LibvirtHost, connection: Connection
+    ) -> None:
+        for size in (8, 40, 103):
+            with pytest.raises(InvalidRequest, match="cut short"):
+                volumes.upload(store, "bad.qcow2", io.BytesIO(QCOW2[:size]), size)
+            assert not (host.images / "bad.qcow2").exists()
+        assert volumes.upload(store, "least.qcow2", io.BytesIO(QCOW2), 104).format == "qcow2"
+        assert connection.conn.storagePoolLookupByName("default").isActive()
+
+    def test_beside_a_file_that_cannot_be_read(
+        self, volumes: Volumes, store: str, host: LibvirtHost, connection: Connection
+    ) -> None:
+        made(volumes.create(store, VolumeSpec("before", MiB)))
+        bad = host.images / "bad.qcow2"
+        bad.write_bytes(QCOW2[:40])
+        try:
+            assert "before" in {each.name for each in volumes.list(store)}
+            with pytest.raises(InvalidState, match=rf"{host.images} looks .* not a readable image"):
+                volumes.upload(store, "x", io.BytesIO(b"abc"), 3)
+            assert not (host.images / "x").exists()
+        finally:
+            bad.unlink()
+        assert {"before", "bad.qcow2"} & {each.name for each in volumes.list(store)} == {"before"}
+
+    def test_what_cannot_be_read_back_nor_deleted_is_named(
+        self, volumes: Volumes, store: str, host: LibvirtHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Without the check of its beginning, this is what libvirt makes of such a file.
+        monkeypatch.setattr("hyperkit.backends.libvirt.volumes._QCOW2_HEADER", 8)
+        with pytest.raises(TaskFailed, match=rf"{host.images}/lost\.qcow2"):
+            volumes.upload(store, "lost.qcow2", io.BytesIO(QCOW2[:40]), 40)
+        (host.images / "lost.qcow2").unlink()
+        volumes.list(store)
+
+    def test_progress_of_a_thick_one(self, volumes: Volumes, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        go = threading.Event()
+        real = images._create
+
+        def slow(*args: Any, **options: Any) -> Any:
+            go.wait(10)
+            return real(*args, **options)
+
+        monkeypatch.setattr(images, "_create", slow)
+        job = volumes.create(store, VolumeSpec("slow", MiB, thin=False))
+        assert isinstance(job, Job)
+        deadline = time.monotonic() + 10
+        while job.poll().progress.phase != "writing":
+            assert time.monotonic() < deadline
+        go.set()
+        assert made(job).size == MiB
 
     def test_a_sink_that_fails(self, volumes: Volumes, store: str) -> None:
         class Full(io.BytesIO):

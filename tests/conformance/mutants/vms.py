@@ -13,7 +13,7 @@ from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.driver import Driver
 from hyperkit.errors import InvalidState
-from hyperkit.records import VMRecord, changed
+from hyperkit.records import VMRecord, VolumeRecord, changed
 from hyperkit.specs import VMChange
 from hyperkit.states import PowerAction, PowerState
 from hyperkit.vm import VM
@@ -180,6 +180,11 @@ def takes_none_for_the_default(patch: pytest.MonkeyPatch) -> None:
 @layer("test_a_disk_that_another_vm_uses_is_not_deleted")
 def deletes_the_base_of_another_vms_disk(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("hyperkit.vm.check_unused", nothing)
+
+
+@port("test_a_disk_that_another_image_begins_from_is_not_deleted", "volumes.list")
+def forgets_what_an_image_begins_from(driver: Driver, call: Call, datastore_id: str) -> Sequence[VolumeRecord]:
+    return [changed(volume, base=None) for volume in call(datastore_id)]
 
 
 @port("test_a_vm_with_snapshots_is_deleted_with_them", "vms.delete")
