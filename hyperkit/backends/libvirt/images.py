@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import errno
 import itertools
-import posixpath
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import attrs
 import libvirt
 
-from hyperkit.backends.libvirt.datastores import (
-    DIRECTORIES,
-    LOOK,
-    find_pool,
-    is_unreadable,
-    look_at,
-    refresh,
-    unreadable_in,
-)
+from hyperkit.backends.libvirt.datastores import DIRECTORIES, LOOK, find_pool, refresh
+from hyperkit.backends.libvirt.find_image import Found, find
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound, ResourceExhausted, Unsupported
@@ -46,22 +38,6 @@ _LARGEST_QCOW2 = 2**51
 _LARGEST_RAW = 2**60
 """More than what any host's file systems allow, each its own size; those say so then."""
 
-# By the name of the file, and by what libvirt saw in its first bytes. It has no word for VHDX.
-_BY_NAME = {
-    ".qcow2": DiskFormat.QCOW2,
-    ".raw": DiskFormat.RAW,
-    ".iso": DiskFormat.RAW,
-    ".vmdk": DiskFormat.VMDK,
-    ".vhd": DiskFormat.VHD,
-    ".vhdx": DiskFormat.VHDX,
-}
-_BY_CONTENT = {
-    "raw": DiskFormat.RAW,
-    "iso": DiskFormat.RAW,
-    "qcow2": DiskFormat.QCOW2,
-    "vmdk": DiskFormat.VMDK,
-    "vpc": DiskFormat.VHD,
-}
 _NAMES = {DiskFormat.VHD: "vpc"}
 
 
@@ -82,48 +58,6 @@ class Image:
     format: DiskFormat | None
     base: str | None = None
     created: bool = False
-
-
-@attrs.frozen
-class _Found:
-    """A volume that is there, with its description as it was just read."""
-
-    volume: Any
-    path: str
-    tree: ET.Element
-
-    @property
-    def size(self) -> int:
-        return int(self.tree.findtext("capacity", "0"))
-
-    @property
-    def content(self) -> int:
-        """About how many bytes a copy will take; 0 where most of them may be in its base."""
-        return int(self.tree.findtext("allocation", "0")) if self.base is None else 0
-
-    @property
-    def base(self) -> str | None:
-        return self.tree.findtext("backingStore/path") or None
-
-    def format(self, field: str) -> DiskFormat | None:
-        """The format, if name and content do not contradict each other.
-
-        What a guest writes to a raw disk decides what its first bytes look like. Taken for a qcow2, such a
-        disk names any file of the host as its base and lets the next guest read it.
-        """
-        element = self.tree.find("target/format")
-        seen = "raw" if element is None else element.get("type", "raw")
-        content = _BY_CONTENT.get(seen)
-        named = _BY_NAME.get(posixpath.splitext(self.path)[1].lower())
-        if named is None:
-            if self.base is not None:
-                refuse(field, self.path, f"its name does not say that it is a {seen} file, yet it names {self.base} "
-                       f"as its base, which a guest could have written; rename it if it is to be trusted")  # fmt: skip
-            return content
-        # Descriptors of VMDK, fixed VHD and VHDX have nothing at their beginning that libvirt knows.
-        if content is not named and (content is not DiskFormat.RAW or named is DiskFormat.QCOW2):
-            refuse(field, self.path, f"its name says {named}, its content {seen}; rename it if it is to be trusted")
-        return named
 
 
 @attrs.frozen
@@ -169,11 +103,11 @@ class Images:
             return self.inspect(spec.path, "path", spec.format)
         pool = self.pool(spec.datastore)
         form = creatable(spec.format)
-        names = [f"{spec.name}.{form}"] if spec.name else _free_names(f"{vm_name}-{index}", form)
+        names = [f"{spec.name}.{form}"] if spec.name else free_names(f"{vm_name}-{index}", form)
         if spec.base is None:
             assert spec.size is not None  # noqa: S101  a spec without path and base has one
             return self.create(pool, names, spec.size, form, thin=spec.thin)
-        with self._found(spec.base, "base") as base:
+        with find(self._conn, spec.base, "base") as base:
             size = base.size if spec.size is None else spec.size
             if size < base.size:
                 refuse("size", size, f"at least the {base.size} bytes of the base image {base.path}")
@@ -188,7 +122,7 @@ class Images:
             NotFound: there is no such file.
             InvalidRequest: a directory, or a format that cannot be trusted.
         """
-        with self._found(path, what) as found:
+        with find(self._conn, path, what) as found:
             return Image(found.path, found.size, format or found.format(what), found.base)
 
     def remove(self, path: str) -> None:
@@ -197,7 +131,7 @@ class Images:
         Raises:
             NotFound: there is none.
         """
-        with self._found(path, "path") as found:
+        with find(self._conn, path, "path") as found:
             found.volume.delete(0)
 
     def resize(self, path: str, size: int) -> Image:
@@ -206,7 +140,7 @@ class Images:
         Raises:
             InvalidRequest: it is larger already.
         """
-        with self._found(path, "path") as found:
+        with find(self._conn, path, "path") as found:
             if size < found.size:
                 refuse("size", size, f"a disk is never made smaller, and {found.path} has {found.size} bytes")
             # Looked at before: libvirt grows what the content says, even where that is a guest's invention.
@@ -262,8 +196,8 @@ class Images:
         format: DiskFormat,
         *,
         thin: bool = True,
-        linked: _Found | None = None,
-        copied: _Found | None = None,
+        linked: Found | None = None,
+        copied: Found | None = None,
     ) -> Image:
         """A new file in a pool, under the first of ``names`` that is free.
 
@@ -304,80 +238,6 @@ class Images:
                     _grow_or_remove(volume, size, thin=thin)
                 return Image(volume.path(), size, format, linked.path if linked else None, created=True)
         raise AlreadyExists(f"datastore {pool.name()!r} has a file called {name!r} already")
-
-    @contextmanager
-    def _found(self, path: str, field: str) -> Iterator[_Found]:
-        """The volume at a path, for as long as it is needed."""
-        if not path.startswith("/") or ".." in path.split("/"):
-            refuse(field, path, "an absolute path on the host, without '..'")
-        asked, path = path, re.sub("^//", "/", posixpath.normpath(path))
-        try:
-            volume = self._conn.storageVolLookupByPath(path)
-            # A pool's list may be older than the end of the file; the description is always new.
-            found: _Found | None = _Found(volume, path, parse(volume.XMLDesc(0)))
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
-                raise
-            found = None
-        if found is not None:
-            yield _file(found, field, asked)
-        else:
-            with self._looked_up(path, field) as found:
-                yield _file(found, field, asked)
-
-    @contextmanager
-    def _looked_up(self, path: str, field: str) -> Iterator[_Found]:
-        """A volume in no pool, or in one that does not know of it yet.
-
-        Refreshing pools instead would fail whenever one of them has a volume in the making.
-        """
-        parent, name = posixpath.split(path)
-        if path == "/":
-            refuse(field, path, "a file; this is a directory")
-        if path.startswith(("/dev/", "/proc/", "/sys/")):
-            # A look opens every file beside this one, and opening /dev/watchdog may restart the host.
-            raise NotFound(f"{path} is in no storage pool; define one that has it (of type logical, disk or iscsi)")
-        pool = self._look(path, parent, field)
-        try:
-            try:
-                volume = pool.storageVolLookupByName(name)
-                found = _Found(volume, path, parse(volume.XMLDesc(0)))
-            except libvirt.libvirtError as error:
-                if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
-                    raise NotFound(f"no file {path} on the host") from error
-                raise
-            yield found
-        finally:
-            with suppress(libvirt.libvirtError):  # the daemon restarted: the pool went with it
-                pool.destroy()
-
-    def _look(self, path: str, parent: str, field: str) -> Any:
-        """A look at the directory, or the reason why there can be none."""
-        try:
-            return look_at(self._conn, parent)
-        except libvirt.libvirtError as error:
-            if error.get_int1() in (errno.ENOENT, errno.ENOTDIR):
-                raise NotFound(f"no file {path} on the host: there is no directory {parent}") from error
-            if not is_unreadable(error):
-                raise
-            self._explain(path, parent, field, error)
-
-    def _explain(self, path: str, parent: str, field: str, reason: Exception) -> NoReturn:
-        """What can be told of a path whose directory libvirt cannot read."""
-        # A look at the path itself still tells a directory from a file and from nothing. That it is a file which
-        # can be read, and only another one of the directory cannot, libvirt tells by no look.
-        try:
-            look_at(self._conn, path).destroy()
-        except libvirt.libvirtError as error:
-            if error.get_int1() == errno.ENOENT:
-                raise NotFound(f"no file {path} on the host") from error
-            if error.get_int1() == errno.ENOTDIR:
-                said = InvalidRequest(f"{field}={path!r} cannot be looked at: {unreadable_in(parent)}", field=field,
-                                      value=path)  # fmt: skip
-                raise said from reason
-            if not is_unreadable(error):
-                raise
-        refuse(field, path, "a file; this is a directory")
 
 
 def _kind(pool: Any) -> str:
@@ -420,20 +280,12 @@ def _check_size(size: int, format: DiskFormat | None) -> None:
         refuse("size", size, f"a file has at most {format_size(_LARGEST_RAW)}")
 
 
-def _free_names(stem: str, format: DiskFormat) -> Iterator[str]:
+def free_names(stem: str, format: DiskFormat) -> Iterator[str]:
     """File names for a VM's disk: the obvious one, then some that nobody else chose."""
     plain = re.sub(r"[^\w.+@=-]", "_", stem.lstrip(".-")).encode()[:200].decode(errors="ignore")
     yield f"{plain}.{format}"
     for _ in itertools.repeat(None, 8):
         yield f"{plain}-{secrets.token_hex(4)}.{format}"
-
-
-def _file(found: _Found, field: str, asked: str) -> _Found:
-    if found.tree.get("type") in ("dir", "netdir"):
-        refuse(field, asked, "a file; this is a directory")
-    if asked.endswith("/"):
-        raise NotFound(f"no directory {asked} on the host: {found.path} is a file")
-    return found
 
 
 def _volume_tree(name: str, size: int, format: DiskFormat, *, thin: bool) -> ET.Element:
@@ -449,7 +301,7 @@ def _volume_tree(name: str, size: int, format: DiskFormat, *, thin: bool) -> ET.
     return tree
 
 
-def _create(pool: Any, tree: ET.Element, size: int, *, reserve: bool, source: _Found | None) -> Any | None:
+def _create(pool: Any, tree: ET.Element, size: int, *, reserve: bool, source: Found | None) -> Any | None:
     """The new volume; None if its name is taken."""
     flags = libvirt.VIR_STORAGE_VOL_CREATE_PREALLOC_METADATA if reserve else 0
     text = ET.tostring(tree, "unicode")

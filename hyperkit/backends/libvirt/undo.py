@@ -18,7 +18,8 @@ import libvirt
 
 from hyperkit.backends.libvirt import errors
 from hyperkit.backends.libvirt.connection import Connection
-from hyperkit.backends.libvirt.images import Image, Images, _free_names, creatable
+from hyperkit.backends.libvirt.datastores import refresh
+from hyperkit.backends.libvirt.images import Image, Images, creatable, free_names
 from hyperkit.backends.libvirt.xml_read import parse, source_of
 from hyperkit.errors import AlreadyExists, ConnectionFailed, ConnectionLost, HyperkitError, NotFound
 from hyperkit.specs import DiskSpec
@@ -84,12 +85,12 @@ class Made:
         form = creatable(spec.format)
         try:
             pool = self.images.pool(spec.datastore)
-            pool.refresh(0)  # its list may be older than the files
+            refresh(self.connection.conn, pool)  # its list may be older than the files
             taken = set(pool.listVolumes())
             directory = parse(pool.XMLDesc(0)).findtext("target/path")
         except libvirt.libvirtError:  # busy
             return None
-        names = [f"{spec.name}.{form}"] if spec.name else _free_names(f"{vm_name}-{index}", form)
+        names = [f"{spec.name}.{form}"] if spec.name else free_names(f"{vm_name}-{index}", form)
         free = next((name for name in names if name not in taken), None)
         if free is None or not directory:
             return None

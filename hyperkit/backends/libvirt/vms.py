@@ -11,7 +11,7 @@ import libvirt
 
 from hyperkit.backends.libvirt import xml_write
 from hyperkit.backends.libvirt.connection import Connection
-from hyperkit.backends.libvirt.images import Image, Images
+from hyperkit.backends.libvirt.images import Image, Images, check
 from hyperkit.backends.libvirt.power import Power
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.reconfigure import Reconfiguring
@@ -46,8 +46,9 @@ class VMs:
 
     def create(self, spec: VMSpec) -> VMRecord | Job[VMRecord]:
         if any(writes_much(disk) for disk in spec.disks):
-            return ThreadJob("create", lambda: self._create(spec))
-        return self._create(spec)
+            images = Images(self._connection)  # one for each job: it knows how far its own copy is
+            return ThreadJob("create", lambda: self._create(spec, images), progress=images.progress)
+        return self._create(spec, self._images)
 
     def configure(self, vm_id: str, change: VMChange) -> VMRecord:
         return self._reconfiguring.change(vm_id, change)
@@ -68,8 +69,10 @@ class VMs:
             with suppress(NotFound):  # somebody else was quicker
                 self._images.remove(path)
 
-    def _create(self, spec: VMSpec) -> VMRecord:
+    def _create(self, spec: VMSpec, images: Images) -> VMRecord:
         """Everything that can be wrong with the spec is found before the domain is defined."""
+        for disk in spec.disks:
+            check(disk)
         self._check_free(spec.name)
         networks = _names_by_id(self._connection) if any(nic.switch for nic in spec.nics) else {}
         iso = self._images.inspect(spec.iso, "iso").path if spec.iso is not None else None
@@ -77,11 +80,11 @@ class VMs:
             self._images.inspect(spec.kernel.kernel, "kernel")
             if spec.kernel.initrd is not None:
                 self._images.inspect(spec.kernel.initrd, "kernel.initrd")
-        made = Made(self._connection, self._images, domain_name=spec.name)
+        made = Made(self._connection, images, domain_name=spec.name)
         with made.undone():
-            images = [made.image(spec.name, index, disk) for index, disk in enumerate(spec.disks)]
-            _check_distinct(images)
-            tree = xml_write.new_domain(spec, images, iso, networks, self._platform)
+            files = [made.image(spec.name, index, disk) for index, disk in enumerate(spec.disks)]
+            _check_distinct(files)
+            tree = xml_write.new_domain(spec, files, iso, networks, self._platform)
             # From here on there may be a domain, even if the answer that says so is lost.
             made.domain = partial(self._forget, tree.findtext("uuid", ""))
             domain = self._connection.conn.defineXML(text_of(tree))

@@ -12,7 +12,7 @@ from hyperkit.backends.libvirt.datastores import check_readable, find_pool, refr
 from hyperkit.backends.libvirt.images import Images, creatable
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
-from hyperkit.errors import NotFound, TaskFailed
+from hyperkit.errors import InvalidState, NotFound, TaskFailed
 from hyperkit.jobs import Job, ThreadJob
 from hyperkit.records import VolumeRecord
 from hyperkit.specs import DiskFormat, VolumeSpec
@@ -69,19 +69,16 @@ class Volumes:
         try:
             if size:  # an upload of 0 bytes means one without end
                 self._send(volume, head, source, size)
-            # Only now can libvirt see what format the file has.
+            # Only now can libvirt see what format the file has; it looks by itself too, at some later time.
+            if not refresh(self._connection.conn, pool):
+                check_readable(self._connection.conn, pool)
             return self._get(datastore_id, path)
         except BaseException as error:
-            try:
-                volume.delete(0)
-            except libvirt.libvirtError:
-                if not isinstance(error, NotFound):  # that is the file just sent: libvirt lost its list of the pool
-                    raise error from None
-                raise TaskFailed(
-                    f"libvirt cannot read {path} back, nor delete it; delete it on the host, and move away whatever "
-                    "is not a readable image in its directory"
-                ) from error
-            raise
+            removed = _deleted(volume)
+            if not isinstance(error, (InvalidState, NotFound)):
+                raise
+            rest = "it was removed" if removed else "it could not be removed: delete it on the host"
+            raise TaskFailed(f"libvirt cannot read {path} back after the upload ({error}); {rest}") from error
 
     def download(self, volume_id: str, sink: BinaryIO) -> None:
         """See the contract."""
@@ -172,6 +169,14 @@ def _head(source: BinaryIO, size: int) -> bytes:
     if size < _QCOW2_HEADER and head[:4] == b"QFI\xfb" and head[4:8] > b"\0\0\0\2":
         refuse("size", size, f"a qcow2 image has a header of {_QCOW2_HEADER} bytes; this file is cut short")
     return head
+
+
+def _deleted(volume: Any) -> bool:
+    try:
+        volume.delete(0)
+    except libvirt.libvirtError:
+        return False
+    return True
 
 
 def _abort(stream: Any) -> None:
