@@ -89,6 +89,8 @@ class SwitchKind(StrEnum):
 
 def _meant(kind: type[E], value: E | str) -> E:
     """The member that a text means. What means none is left for the check, which names the field."""
+    if isinstance(value, kind):
+        return value
     try:
         return kind(value)
     except ValueError:
