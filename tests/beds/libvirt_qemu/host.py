@@ -197,7 +197,8 @@ class LibvirtHost:
 
     def run(self, *argv: str, timeout: float = 60) -> str:
         """Run a command inside the host and return what it prints."""
-        command = ["nsenter", "-t", str(self.init_pid), "-m", "-n", "-p", "-u", "--", *argv]
+        # With the host's root too: a process in a chroot would otherwise land outside of it.
+        command = ["nsenter", "-t", str(self.init_pid), "-m", "-n", "-p", "-u", "-r", "--", *argv]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired as error:
