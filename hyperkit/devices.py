@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from hyperkit.checks import refuse
 from hyperkit.errors import InvalidState, NotFound
-from hyperkit.handle import Handle, Record
+from hyperkit.handle import PartOfVM, Record
 from hyperkit.records import VMRecord
 from hyperkit.states import PowerState
 
@@ -19,28 +19,15 @@ R = TypeVar("R", bound=Record)
 D = TypeVar("D", bound="Device[Any]")
 
 
-class Device(Handle[R]):
-    """A device of one VM. Its id is unique within the VM."""
+class Device(PartOfVM[R]):
+    """A device of one VM."""
 
-    __slots__ = ("_vm",)
-
-    def __init__(self, vm: VM, record: R) -> None:
-        super().__init__(vm.host, record)
-        self._vm = vm
-
-    @property
-    def vm(self) -> VM:
-        """The VM it belongs to."""
-        return self._vm
+    __slots__ = ()
 
     @property
     def label(self) -> str:
         """``disk 'vda' of VM 'web1'``."""
         return f"{self.kind} {self.id!r} of {self._vm.label}"
-
-    @property
-    def _scope(self) -> tuple[str, ...]:
-        return (self._vm.id,)
 
     @abstractmethod
     def _siblings(self, record: VMRecord) -> Sequence[R]:

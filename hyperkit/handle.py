@@ -12,6 +12,7 @@ from hyperkit.tasks import Task, as_job
 
 if TYPE_CHECKING:
     from hyperkit.host import Host
+    from hyperkit.vm import VM
 
 
 class Record(Protocol):
@@ -117,3 +118,22 @@ class Handle(ABC, Generic[R]):
     def __repr__(self) -> str:
         summary = self._summary()
         return f"<{self.label}{' ' if summary else ''}{summary} id={self.id}>"
+
+
+class PartOfVM(Handle[R]):
+    """Something of one VM: a device, a snapshot. Its id is unique within the VM."""
+
+    __slots__ = ("_vm",)
+
+    def __init__(self, vm: VM, record: R) -> None:
+        super().__init__(vm.host, record)
+        self._vm = vm
+
+    @property
+    def vm(self) -> VM:
+        """The VM it belongs to."""
+        return self._vm
+
+    @property
+    def _scope(self) -> tuple[str, ...]:
+        return (self._vm.id,)

@@ -11,7 +11,7 @@ from hyperkit import guard
 from hyperkit.collection import Collection
 from hyperkit.driver import SnapshotPort
 from hyperkit.errors import InvalidState, NotFound
-from hyperkit.handle import Handle
+from hyperkit.handle import PartOfVM
 from hyperkit.records import SnapshotRecord, VMRecord, changed
 from hyperkit.specs import SnapshotSpec
 from hyperkit.states import PowerState
@@ -30,20 +30,11 @@ def _port(vm: VM) -> SnapshotPort:
     return port
 
 
-class Snapshot(Handle[SnapshotRecord]):
+class Snapshot(PartOfVM[SnapshotRecord]):
     """A state of a VM that it can be brought back to."""
 
     kind = "snapshot"
-    __slots__ = ("_vm",)
-
-    def __init__(self, vm: VM, record: SnapshotRecord) -> None:
-        super().__init__(vm.host, record)
-        self._vm = vm
-
-    @property
-    def vm(self) -> VM:
-        """The VM it is a snapshot of."""
-        return self._vm
+    __slots__ = ()
 
     @property
     def name(self) -> str:
@@ -79,10 +70,6 @@ class Snapshot(Handle[SnapshotRecord]):
     def label(self) -> str:
         """``snapshot 'clean' of VM 'web1'``."""
         return f"{self.kind} {self.name!r} of {self._vm.label}"
-
-    @property
-    def _scope(self) -> tuple[str, ...]:
-        return (self._vm.id,)
 
     def _read(self) -> SnapshotRecord:
         return self._vm.snapshots.get(self.id).record
