@@ -9,13 +9,15 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from benchmarks import fake_throughput, imports, libvirt_inventory, libvirt_verbs
+from benchmarks import fake_throughput, imports, libvirt_inventory, libvirt_libcloud, libvirt_verbs
 from benchmarks.harness import Benchmark, BenchmarkFailed, CannotRun, Row, say
 
 BENCHMARKS: Sequence[Benchmark] = (
     imports.BENCHMARK,
     fake_throughput.BENCHMARK,
     libvirt_inventory.BENCHMARK,
+    libvirt_inventory.DELAYED,
+    libvirt_libcloud.BENCHMARK,
     libvirt_verbs.BENCHMARK,
 )
 

@@ -4,12 +4,14 @@ The host is real: 500 domains that are defined, and 20 with a QEMU that was paus
 that people write with libvirt-python, and it reads what hyperkit's records hold and no more: of each domain the state
 with its reason, the XML (parsed), autostart, managed save and the size of each disk. Both results are compared.
 
-The time is measured on the daemon's own socket; trips are counted on another one, by `benchmarks.rpc_proxy`.
+The time is measured on the daemon's own socket; trips are counted on another one, by `benchmarks.rpc_proxy`. A second
+benchmark does the same over a line that adds 20 ms each way, as to a data centre on the same continent.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -23,6 +25,9 @@ from benchmarks.rpc_proxy import RpcProxy
 _DEFINED = 500
 _RUNNING = 20
 _ROUNDS = 15
+_DELAY = 0.02
+_DELAYED_ROUNDS = 3
+_OTHER = "libvirt-python, one domain after the other"
 
 
 @attrs.frozen
@@ -66,16 +71,35 @@ def bare(connection: Any) -> dict[str, Facts]:
 def run(scale: float) -> Row:
     """Measure, in milliseconds for a whole list."""
     with libvirt_bed() as bed:
-        count = _populate(bed, scaled(_DEFINED, scale), scaled(_RUNNING, scale))
+        count = populate(bed, scale)
         with hyperkit.connect(bed.uri) as host:
             _compare(host.vms.list(), bare(bed.connection))
             ours, other = alternate(timed(host.vms.list), timed(lambda: bare(bed.connection)), rounds=_ROUNDS)
-        trips = _trips(bed)
-    name = "libvirt-python, one domain after the other"
-    return Row.of("libvirt-inventory", f"ms/{count} VMs", median(ours) * 1e3, median(other) * 1e3, name, trips)
+        trips = trips_of(bed, bare)
+    return Row.of("libvirt-inventory", f"ms/{count} VMs", median(ours) * 1e3, median(other) * 1e3, _OTHER, trips)
 
 
-def _populate(bed: Bed, defined: int, running: int) -> int:
+def run_delayed(scale: float) -> Row:
+    """Measure over the slow line, in seconds for a whole list."""
+    with libvirt_bed() as bed:
+        count = populate(bed, scale)
+        trips = trips_of(bed, bare)
+        with (
+            RpcProxy(bed.socket, delay=_DELAY) as line,
+            hyperkit.connect(line.uri) as host,
+            closing(bed.libvirt.open(line.uri)) as connection,
+        ):
+            say(f"each round of the loop takes about {2 * _DELAY * trips['other']:.0f} s ...")
+            # Nothing to warm up: a round is thousands of waits.
+            ours, other = alternate(
+                timed(host.vms.list), timed(lambda: bare(connection)), rounds=_DELAYED_ROUNDS, warm_up=0
+            )
+    return Row.of("libvirt-inventory-delayed", f"s/{count} VMs", median(ours), median(other), _OTHER, trips)
+
+
+def populate(bed: Bed, scale: float) -> int:
+    """Make the domains; returns how many there are."""
+    defined, running = scaled(_DEFINED, scale), scaled(_RUNNING, scale)
     say(f"defining {defined} domains, and starting {running} more ...")
     for number in range(defined):
         bed.define(f"off{number}")
@@ -85,13 +109,14 @@ def _populate(bed: Bed, defined: int, running: int) -> int:
     return defined + running
 
 
-def _trips(bed: Bed) -> dict[str, int]:
+def trips_of(bed: Bed, read: Callable[[Any], object]) -> dict[str, int]:
+    """Round trips of one list by hyperkit, and of ``read(connection)``."""
     with RpcProxy(bed.socket) as proxy:
         with hyperkit.connect(proxy.uri) as host:
             host.vms.list()  # what a backend looks up once belongs to connecting
             ours = proxy.count(host.vms.list)
         with closing(bed.libvirt.open(proxy.uri)) as connection:
-            other = proxy.count(lambda: bare(connection))
+            other = proxy.count(lambda: read(connection))
     return {"hyperkit": ours, "other": other}
 
 
@@ -116,3 +141,4 @@ def _facts_of(vm: hyperkit.VM) -> tuple[object, ...]:
 BENCHMARK = Benchmark(
     "libvirt-inventory", "host.vms.list() of 520 VMs on a real libvirtd / a loop over libvirt-python", run
 )
+DELAYED = Benchmark("libvirt-inventory-delayed", "the same over a line that adds 20 ms each way", run_delayed)

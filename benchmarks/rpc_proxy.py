@@ -84,7 +84,7 @@ class RpcProxy:
 
     Args:
         target: the daemon's socket.
-        delay: seconds that are added to each round trip, on the way to the daemon; calls in flight wait together.
+        delay: seconds added each way, as by a long line: what is under way together arrives together.
     """
 
     def __init__(self, target: Path, *, delay: float = 0.0) -> None:
@@ -159,12 +159,13 @@ class RpcProxy:
             except OSError:
                 client.close()  # what a client of a dead daemon sees
                 continue
-            send = _sender(daemon)
-            self._spawn(_pump, client, self._late(send) if self._delay else send, FrameCounter(self._called).feed)
-            self._spawn(_pump, daemon, _sender(client), lambda _data: None)
+            self._spawn(_pump, client, self._late(_sender(daemon)), FrameCounter(self._called).feed)
+            self._spawn(_pump, daemon, self._late(_sender(client)), lambda _data: None)
 
     def _late(self, send: Forward) -> Forward:
-        """The same, a while later and in another thread."""
+        """The same, a while later and in another thread, if there is a delay."""
+        if not self._delay:
+            return send
         line: queue.SimpleQueue[tuple[float, bytes, list[int]]] = queue.SimpleQueue()
 
         def deliver() -> None:

@@ -113,12 +113,12 @@ def test_bytes_come_through_unchanged_and_calls_are_counted_once(tmp_path: Path,
         assert client.recv(1) == b""
 
 
-def test_a_delay_is_added_to_a_round_trip(tmp_path: Path) -> None:
+def test_a_delay_is_added_each_way(tmp_path: Path) -> None:
     with daemon(tmp_path / "d", echo), RpcProxy(tmp_path / "d", delay=0.2) as proxy, closing(connect(proxy)) as client:
         started = time.monotonic()
         client.sendall(frame(1))
         receive(client, 28)
-        assert time.monotonic() - started >= 0.2  # a lower bound holds on any machine
+        assert time.monotonic() - started >= 0.4  # a lower bound holds on any machine
 
 
 def test_descriptors_come_through_on_their_own_bytes(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import libvirt
 
+from hyperkit.backends.libvirt.listing import read_each
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.errors import Busy, InvalidState, NotFound
 from hyperkit.records import DatastoreRecord
@@ -24,16 +24,6 @@ DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
 """Kinds of pool that are a directory of files."""
 
 _LOOKS_AT_ONCE = 64
-
-_GONE = frozenset(
-    {
-        libvirt.VIR_ERR_NO_STORAGE_POOL,
-        libvirt.VIR_ERR_NO_STORAGE_VOL,
-        libvirt.VIR_ERR_NO_NETWORK,
-        libvirt.VIR_ERR_NO_DOMAIN,
-        libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT,
-    }
-)
 
 
 class Datastores:
@@ -51,13 +41,8 @@ class Datastores:
         return self._connection.repeat(lambda: self._get(datastore_id))
 
     def _list(self) -> Sequence[DatastoreRecord]:
-        found = []
-        for pool in self._connection.conn.listAllStoragePools(0):
-            with unless_gone():
-                record = _record(pool)
-                if not record.name.startswith(LOOK):
-                    found.append(record)
-        return found
+        pools = self._connection.conn.listAllStoragePools(0)
+        return [record for _, record in read_each(_record, pools) if not record.name.startswith(LOOK)]
 
     def _get(self, datastore_id: str) -> DatastoreRecord:
         pool = find_pool(self._connection.conn, datastore_id)
@@ -171,16 +156,6 @@ def look_at(conn: Any, directory: str) -> Any:
                 raise
             conflict = error
     raise Busy(f"too many looks into {directory} at once") from conflict
-
-
-@contextmanager
-def unless_gone() -> Iterator[None]:
-    """Leave out of a list what vanishes between being listed and being read."""
-    try:
-        yield
-    except libvirt.libvirtError as error:
-        if error.get_error_code() not in _GONE:
-            raise
 
 
 def _record(pool: Any) -> DatastoreRecord:

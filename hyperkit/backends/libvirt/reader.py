@@ -3,7 +3,8 @@
 What a record costs in round trips, for n VMs::
 
     list   n + 4     all their states and disk sizes in one call, the sets of those with autostart and with saved
-                     memory in one each, the networks in one, and the XML of each, which libvirt has no bulk call for
+                     memory in one each, the networks in one, and the XML of each, which libvirt has no bulk call
+                     for: four of those are in flight at a time
     get    4 to 6    lookup, XML, state and sizes, autostart; saved memory if the VM is off; the networks if a NIC
                      is in one
 
@@ -26,6 +27,7 @@ import libvirt
 
 from hyperkit.backends.libvirt import states, xml_read
 from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.listing import read_each
 from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.states import PowerState, StateReason
 
@@ -51,13 +53,9 @@ class Reader:
         saved = {domain.UUIDString() for domain in conn.listAllDomains(_SAVED)} if self._can_save else set()
         networks = self._connection.networks()
         records = []
-        for domain, stats in found:
+        for (domain, stats), text in read_each(lambda one: one[0].XMLDesc(0), found):
             vm_id = domain.UUIDString()
-            try:
-                records.append(self._record(domain, stats, vm_id in autostart, vm_id in saved, networks))
-            except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                    raise
+            records.append(self._record(parse_domain(text), stats, vm_id in autostart, vm_id in saved, networks))
         return records
 
     def get(self, vm_id: str) -> VMRecord:
@@ -81,7 +79,7 @@ class Reader:
         ((_, stats),) = self._stats(domain)
         off = stats["state.state"] == libvirt.VIR_DOMAIN_SHUTOFF
         saved = off and self._can_save and bool(domain.hasManagedSaveImage(0))
-        return self._record(domain, stats, self._autostart(domain), saved, None)
+        return self._record(parse_domain(domain.XMLDesc(0)), stats, self._autostart(domain), saved, None)
 
     def present(self, tree: ET.Element) -> VMRecord:
         """What XML at hand says, without asking the host."""
@@ -104,13 +102,12 @@ class Reader:
 
     def _record(
         self,
-        domain: Any,
+        tree: ET.Element,
         stats: Mapping[str, Any],
         autostart: bool,
         saved: bool,
         networks: Mapping[str, str] | None,
     ) -> VMRecord:
-        tree = parse_domain(domain.XMLDesc(0))
         if networks is None:
             in_network = tree.find("devices/interface[@type='network']") is not None
             networks = self._connection.networks() if in_network else {}

@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from hyperkit.backends.libvirt import metadata
-from hyperkit.backends.libvirt.datastores import unless_gone
 from hyperkit.backends.libvirt.images import Images
+from hyperkit.backends.libvirt.listing import unless_gone
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.reconfigure import set_extra
 from hyperkit.backends.libvirt.xml_edit import text_of

@@ -23,7 +23,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from hyperkit.backends.libvirt.datastores import unless_gone
+from hyperkit.backends.libvirt.listing import unless_gone
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, NotFound

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import libvirt
 
-from hyperkit.backends.libvirt.datastores import check_readable, find_pool, refresh, unless_gone
+from hyperkit.backends.libvirt.datastores import check_readable, find_pool, refresh
 from hyperkit.backends.libvirt.images import Images, creatable
+from hyperkit.backends.libvirt.listing import read_each
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import InvalidState, NotFound, TaskFailed
@@ -96,13 +97,8 @@ class Volumes:
     def _list(self, datastore_id: str) -> Sequence[VolumeRecord]:
         pool = self._pool(datastore_id)
         refresh(self._connection.conn, pool)
-        found = []
-        for volume in pool.listAllVolumes(0):
-            with unless_gone():
-                record = _record(volume, datastore_id)
-                if record is not None:
-                    found.append(record)
-        return found
+        found = read_each(lambda volume: _record(volume, datastore_id), pool.listAllVolumes(0))
+        return [record for _, record in found if record is not None]
 
     def _send(self, volume: Any, head: bytes, source: BinaryIO, size: int) -> None:
         stream = self._connection.conn.newStream(0)
