@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 import libvirt
 
 from hyperkit.backends.libvirt import errors
+from hyperkit.backends.libvirt.loop import ensure_running
 from hyperkit.checks import refuse
 from hyperkit.clock import Clock, SystemClock
 from hyperkit.driver import Target
@@ -136,6 +137,8 @@ class Connection:
 
 
 def _open(target: Target) -> Any:
+    ensure_running()
+
     def answer(credentials: list[list[Any]], _data: object) -> int:
         for credential in credentials:
             kind = credential[0]
