@@ -15,6 +15,7 @@ Importing this imports attrs and the standard library, nothing of any vendor.
 from hyperkit.capabilities import Capabilities
 from hyperkit.clock import Clock, SystemClock, VirtualClock
 from hyperkit.connection import connect
+from hyperkit.containers import ContainerSpec
 from hyperkit.datastore import Datastore, Volume
 from hyperkit.disk import Cdrom, Disk
 from hyperkit.errors import (
@@ -79,6 +80,7 @@ __all__ = [
     "Clock",
     "ConnectionFailed",
     "ConnectionLost",
+    "ContainerSpec",
     "CpuTopology",
     "Datastore",
     "Disk",

@@ -15,9 +15,13 @@ import attrs
 from hyperkit.errors import Unsupported
 
 
-def _can(question: str, cannot: str, *, instead: str = "", default: bool = False) -> Any:
-    """A capability: the question it answers, and the words of the error when the answer is no."""
-    return attrs.field(default=default, metadata={"question": question, "cannot": cannot, "instead": instead})
+def _can(question: str, cannot: str, *, instead: str = "", by: str = "", default: bool = False) -> Any:
+    """A capability: the question it answers, and the words of the error when the answer is no.
+
+    What to do ``instead`` is left out where it needs a capability, ``by``, that is lacking as well.
+    """
+    metadata = {"question": question, "cannot": cannot, "instead": instead, "by": by}
+    return attrs.field(default=default, metadata=metadata)
 
 
 @attrs.frozen(kw_only=True)
@@ -29,35 +33,40 @@ class Capabilities:
         "Can a VM be paused in memory and resumed?",
         "pause a VM",
         instead="suspend() keeps its memory on disk instead",
+        by="suspend",
     )
     suspend: bool = _can(
         "Can a VM's memory be saved to disk and the VM started from it?",
         "suspend a VM to disk",
         instead="pause() keeps its memory in RAM instead",
+        by="pause",
     )
     shutdown: bool = _can(
         "Can a guest be asked to shut down?", "ask a guest to shut down", instead="stop() cuts the power"
     )
     reboot: bool = _can(
-        "Can a guest be asked to reboot?", "ask a guest to reboot", instead="reset() presses the button"
+        "Can a guest be asked to reboot?", "ask a guest to reboot", instead="reset() presses the button", by="reset"
     )
     reset: bool = _can("Can a VM be reset like by the button?", "reset a VM", instead="stop() and start() it")
     autostart: bool = _can("Can a VM start with its host?", "start VMs with the host")
 
     # Names
+    rename: bool = _can("Can a VM be renamed?", "rename a VM")
     unique_vm_names: bool = _can("Must VM names differ from one another?", "have two VMs of one name")
     unique_switch_names: bool = _can("Must switch names differ?", "have two switches of one name")
     unique_snapshot_names: bool = _can("Must the names of one VM's snapshots differ?", "have two snapshots of one name")
 
     # What a VM is made of
-    bios: bool = _can("Can a VM start by BIOS?", "start a VM by BIOS", instead="use firmware=Firmware.UEFI")
-    uefi: bool = _can("Can a VM start by UEFI?", "start a VM by UEFI", instead="use firmware=Firmware.BIOS")
+    bios: bool = _can("Can a VM start by BIOS?", "start a VM by BIOS", instead="use firmware=Firmware.UEFI", by="uefi")
+    uefi: bool = _can("Can a VM start by UEFI?", "start a VM by UEFI", instead="use firmware=Firmware.BIOS", by="bios")
     secure_boot: bool = _can("Can UEFI refuse unsigned boot loaders?", "give a VM secure boot")
     tpm: bool = _can("Can a VM have a TPM 2.0?", "give a VM a TPM")
     boot_order: bool = _can("Can the order of boot devices be chosen?", "choose the boot order")
     kernel_boot: bool = _can(
         "Can a VM boot a kernel directly?", "boot a kernel directly", instead="boot from a disk or ISO"
     )
+    containers: bool = _can("Can a container be made, which shares the host's kernel?", "make a container")
+    disks: bool = _can("Can a VM have disks?", "give a VM disks")
     cdrom: bool = _can("Can a VM have a CD-ROM drive?", "give a VM a CD-ROM drive")
     guest_os: bool = _can("Is the guest OS hint kept?", "keep a guest OS hint")
     notes: bool = _can("Can a VM carry notes?", "keep notes with a VM")
@@ -118,10 +127,16 @@ class Capabilities:
     )
     disk_resize: bool = _can("Can a disk grow?", "grow a disk")
     linked_disks: bool = _can(
-        "Can a disk share blocks with a base image?", "make copy-on-write disks", instead="use linked=False"
+        "Can a disk share blocks with a base image?",
+        "make copy-on-write disks",
+        instead="use linked=False",
+        by="copied_disks",
     )
     copied_disks: bool = _can(
-        "Can a disk begin as a full copy of an image?", "copy an image into a new disk", instead="use linked=True"
+        "Can a disk begin as a full copy of an image?",
+        "copy an image into a new disk",
+        instead="use linked=True",
+        by="linked_disks",
     )
 
     # NICs and switches
@@ -178,7 +193,8 @@ class Capabilities:
         """Raise the `Unsupported` that a lacking capability deserves."""
         meta = getattr(attrs.fields(Capabilities), name).metadata
         reason = f": {self.why[name]}" if name in self.why else ""
-        instead = f"; {meta['instead']}" if meta["instead"] else ""
+        helps = meta["instead"] and (not meta["by"] or getattr(self, meta["by"]))
+        instead = f"; {meta['instead']}" if helps else ""
         message = f"{backend} cannot {meta['cannot']} (capability '{name}'){reason}{instead}"
         raise Unsupported(message, capability=name, backend=backend)
 

@@ -8,7 +8,7 @@ from hyperkit.capabilities import Capabilities
 from hyperkit.checks import refuse
 from hyperkit.errors import InvalidRequest, InvalidState
 from hyperkit.records import VMRecord, changed
-from hyperkit.specs import ChangeFields, Firmware, VMChange, check_allocations, check_topology
+from hyperkit.specs import ChangeFields, Firmware, VMChange, check_allocations, check_no_machine, check_topology
 from hyperkit.states import PowerState
 
 _ANY_STATE = frozenset({"notes", "autostart"})
@@ -96,6 +96,8 @@ def _check_result(record: VMRecord, different: dict[str, object]) -> None:
             refuse(named, value, f"{field} ({getattr(after, field)}) at most {ceiling} ({getattr(after, ceiling)})")
     if after.topology is not None and {"topology", "cpus", "max_cpus"} & different.keys():
         check_topology(after.topology, after.max_cpus)
+    if after.container is not None:
+        check_no_machine(after)
     if after.secure_boot and after.firmware is not Firmware.UEFI:
         refuse("secure_boot", True, "secure boot needs a VM with UEFI firmware")
     if {"cpu_allocation", "memory_allocation", "cpus", "memory", "max_cpus", "max_memory"} & different.keys():

@@ -34,7 +34,10 @@ _DEFAULT_BOOT = (BootDevice.DISK,)
 
 
 def _vm(spec: VMSpec) -> Iterator[str]:
-    yield "uefi" if spec.firmware is Firmware.UEFI else "bios"
+    if spec.container is not None:
+        yield "containers"
+    else:
+        yield "uefi" if spec.firmware is Firmware.UEFI else "bios"
     if spec.secure_boot:
         yield "secure_boot"
     if spec.tpm:
@@ -59,6 +62,8 @@ def _vm(spec: VMSpec) -> Iterator[str]:
         yield "autostart"
     yield from _allocation("cpu", spec.cpu_allocation)
     yield from _allocation("memory", spec.memory_allocation)
+    if spec.disks:
+        yield "disks"
     for disk in spec.disks:
         yield from _disk(disk)
     for nic in spec.nics:
@@ -89,6 +94,8 @@ def _nic(spec: NicSpec) -> Iterator[str]:
 
 
 def _change(_vm_id: str, change: VMChange) -> Iterator[str]:
+    if change.name is not None:
+        yield "rename"
     if change.secure_boot:
         yield "secure_boot"
     if change.tpm:
@@ -122,6 +129,7 @@ def _power(_vm_id: str, action: PowerAction) -> Iterator[str]:
 
 
 def _attach_disk(_vm_id: str, spec: DiskSpec) -> Iterator[str]:
+    yield "disks"
     yield "attach"
     yield from _disk(spec)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from hyperkit.containers import ContainerSpec
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
     Allocation,
@@ -128,6 +129,7 @@ class VMRecord:
         id: the vendor's, stable over rename, restart and reconnect.
         state: what it is doing.
         reason: why, where the state alone would mislead: a VM paused by an I/O error has a fault.
+        container: what is in it; None if it is a machine. A container's ``firmware`` means nothing.
     """
 
     id: str
@@ -150,6 +152,7 @@ class VMRecord:
     tpm: bool = False
     boot_order: tuple[BootDevice, ...] = (BootDevice.DISK,)
     kernel: KernelBoot | None = None
+    container: ContainerSpec | None = None
     notes: str = ""
     autostart: bool = False
 

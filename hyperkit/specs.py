@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypedDict, TypeVar, cast
 import attrs
 
 from hyperkit import checks
+from hyperkit.containers import ContainerSpec
 from hyperkit.units import KiB, MiB
 
 E = TypeVar("E", bound=StrEnum)
@@ -321,6 +322,7 @@ class VMSpec:
         tpm: give the guest a TPM 2.0.
         boot_order: kinds of device, tried in this order.
         kernel: boot a kernel directly instead.
+        container: be a container with this in it, instead of a machine: see `ContainerSpec`.
         notes: free text kept with the VM.
         autostart: start it when the host starts.
     """
@@ -343,6 +345,7 @@ class VMSpec:
     tpm: bool = attrs.field(default=False, kw_only=True)
     boot_order: tuple[BootDevice, ...] = attrs.field(default=(BootDevice.DISK,), converter=_devices, kw_only=True)
     kernel: KernelBoot | None = attrs.field(default=None, kw_only=True)
+    container: ContainerSpec | None = attrs.field(default=None, kw_only=True)
     notes: str = attrs.field(default="", kw_only=True)
     autostart: bool = attrs.field(default=False, kw_only=True)
 
@@ -374,6 +377,9 @@ class VMSpec:
         check_boot_order(self.boot_order)
         if self.kernel is not None:
             checks.one_of("kernel", self.kernel, KernelBoot, ["KernelBoot(...)"])
+        if self.container is not None:
+            checks.one_of("container", self.container, ContainerSpec, ["ContainerSpec(...)"])
+            check_no_machine(self)
         checks.text("notes", self.notes)
 
 
@@ -548,6 +554,17 @@ def check_boot_order(value: tuple[object, ...]) -> None:
         checks.refuse("boot_order", value, "one or more of 'disk', 'cdrom', 'network' as BootDevice, each once")
 
 
+def check_no_machine(vm: Any) -> None:
+    """A container, or the VM that a container would be, has nothing of a machine."""
+    for field, none in _OF_A_MACHINE.items():
+        if getattr(vm, field, none) != none:
+            checks.refuse(field, getattr(vm, field), "a container has no firmware, kernel or drive of its own")
+
+
+_OF_A_MACHINE = {"firmware": Firmware.BIOS, "tpm": False, "kernel": None, "iso": None, "cdrom": False, "topology": None}
+"""What only a machine has, each with the value that asks for none."""
+
+
 def check_topology(topology: CpuTopology, cpus: int) -> None:
     """The product must be the number of CPUs the VM can reach."""
     checks.one_of("topology", topology, CpuTopology, ["CpuTopology(...)"])
@@ -600,6 +617,7 @@ class VMFields(TypedDict, total=False):
     tpm: bool
     boot_order: Iterable[BootDevice | str]
     kernel: KernelBoot | None
+    container: ContainerSpec | None
     notes: str
     autostart: bool
 

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, Self, Unpack, cast
 
 import attrs
 
+from hyperkit.containers import ContainerSpec
 from hyperkit.datastore import Datastore
 from hyperkit.errors import Busy, HyperkitError, NotFound
 from hyperkit.host import Host
@@ -138,7 +139,8 @@ class Bed(ABC):
     missing_path: str
     """A path that leads nowhere, in a directory that there is."""
     vm_fields: VMFields = cast(VMFields, {"memory": 64 * MiB})
-    """What every VM is created with, unless a test says otherwise: small, with few devices."""
+    """What every VM is created with, unless a test says otherwise: small, with few devices. On a host that makes
+    containers alone it has one."""
     unattachable: DiskSpec | None = None
     """A new disk that the host can make, and then cannot attach to a VM, which runs if `hot_disk` is there. None: one
     whose base image is missing."""
@@ -155,6 +157,7 @@ class Bed(ABC):
     uplink: str | None = None
     bus: DiskBus | None = None
     nic_model: str | None = None
+    container: ContainerSpec | None = None
     guest: VMFields | None = None
     """A VM that boots a guest which shuts down when asked, and gets an address."""
     deaf: VMFields | None = None

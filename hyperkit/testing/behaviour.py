@@ -25,6 +25,7 @@ FACTS = {
     "uplink": "an uplink for an external switch",
     "bus": "a bus for disks that is not the default one",
     "nic_model": "a model of NIC that is not the default one",
+    "container": "a root directory that a container can be started from",
     "guest": "a VM with a guest that obeys",
     "deaf": "a VM whose guest ignores a shutdown",
     "content": "a back door to the content of disks",

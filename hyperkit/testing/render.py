@@ -22,9 +22,10 @@ SIGNS = {"passed": YES, "unsupported": NO, "cannot-verify": "?", "xfail": "✗",
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Power": ("pause", "suspend", "shutdown", "reboot", "reset", "autostart"),
-    "Names must differ": ("unique_vm_names", "unique_switch_names", "unique_snapshot_names"),
+    "Names": ("rename", "unique_vm_names", "unique_switch_names", "unique_snapshot_names"),
     "Firmware and boot": ("bios", "uefi", "secure_boot", "tpm", "boot_order", "kernel_boot"),
-    "What else a VM has": ("cdrom", "guest_os", "notes", "cpu_topology", "cpu_ceiling", "memory_ceiling"),
+    "Containers": ("containers",),
+    "What else a VM has": ("disks", "cdrom", "guest_os", "notes", "cpu_topology", "cpu_ceiling", "memory_ceiling"),
     "Control of CPU": ("cpu_reservation", "cpu_limit", "cpu_shares"),
     "Control of memory": ("memory_reservation", "memory_limit", "memory_shares"),
     "CPUs and memory while it runs": ("hot_cpu_add", "hot_cpu_remove", "hot_memory_add", "hot_memory_remove"),

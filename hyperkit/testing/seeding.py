@@ -18,6 +18,7 @@ import attrs
 from hyperkit import checks
 from hyperkit.backends import fake
 from hyperkit.backends.fake.world import Machine, World
+from hyperkit.containers import ContainerSpec
 from hyperkit.driver import Driver
 from hyperkit.errors import AlreadyExists, HyperkitError, InvalidRequest, NotFound
 from hyperkit.instrument import instrument
@@ -243,7 +244,7 @@ class _Seeding:
 def _guest(machine: Machine, data: Mapping[str, Any]) -> None:
     _known(data, GUEST)
     if data and not machine.has_guest:
-        checks.refuse("", dict(data), "this VM has nothing to boot: give it a disk, a kernel or an ISO")
+        checks.refuse("", dict(data), "this VM has nothing to boot: give it a disk, a kernel, an ISO or a container")
     deaf = data.get("deaf", machine.deaf)
     checks.flag("deaf", deaf)
     shutdown_seconds = _seconds(data, "shutdown_seconds", machine.shutdown_seconds)
@@ -383,4 +384,5 @@ _VM: dict[str, Convert] = {
     "firmware": _enum(Firmware),
     "boot_order": _boot_order,
     "kernel": _nested(KernelBoot),
+    "container": _nested(ContainerSpec),
 }

@@ -5,8 +5,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
+import attrs
+
 import hyperkit
-from hyperkit import DiskBus, DiskSpec, Host, HypervisorType, KernelBoot, MiB, NicSpec, PowerState, SwitchKind
+from hyperkit import (
+    ContainerSpec,
+    DiskBus,
+    DiskSpec,
+    Host,
+    HypervisorType,
+    KernelBoot,
+    MiB,
+    NicSpec,
+    PowerState,
+    SwitchKind,
+)
 from hyperkit.backends import fake
 from hyperkit.backends.fake.profiles import DATASTORE_SIZE, HOST_MEMORY
 from hyperkit.backends.fake.world import IMAGES, World
@@ -115,8 +128,14 @@ class FakeBed(Bed):
         self.other_iso = world.add_file("/fake/isos/other.iso", MiB).path
         kernel, initrd = (world.add_file(f"/fake/boot/{name}", MiB).path for name in ("vmlinuz", "initrd"))
         self.kernel = KernelBoot(kernel, initrd, "console=ttyS0 quiet")
-        self.deaf = {}  # there is nothing to boot in it
-        self.guest = {"disks": [DiskSpec(size=16 * MiB)], "nics": [NicSpec(switch=switch.name)]}
+        self.container = ContainerSpec("/fake/roots/web", "/sbin/init", ["single"], {"TERM": "linux"})
+        self.guest = {"nics": [NicSpec(switch=switch.name)]}
+        if world.capabilities.disks:
+            self.guest["disks"] = [DiskSpec(size=16 * MiB)]
+            self.deaf = {}  # there is nothing to boot in it
+        else:
+            self.machine = attrs.evolve(self.machine, hypervisor_type=HypervisorType.OS_LEVEL)
+            self.vm_fields = {"memory": 64 * MiB, "container": self.container}
 
     @property
     def backdoor(self) -> Backdoor:

@@ -15,6 +15,7 @@ BEDS: dict[str, Callable[[], FakeBed]] = {
     "fake-libvirt": lambda: FakeBed("fake-libvirt", profile="libvirt"),
     "fake-esxi": lambda: FakeBed("fake-esxi", profile="esxi"),
     "fake-hyperv": lambda: FakeBed("fake-hyperv", profile="hyperv"),
+    "fake-lxc": lambda: FakeBed("fake-lxc", profile="lxc"),
     # Every slow verb ends later than it begins, and every call goes through the testing kit's own decorators.
     "fake-slow": lambda: FakeBed("fake-slow", jobs="polls:3", wrap=[Faults(), Calls()]),
 }

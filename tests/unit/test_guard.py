@@ -13,6 +13,7 @@ from hyperkit import (
     Allocation,
     BootDevice,
     Capabilities,
+    ContainerSpec,
     CpuTopology,
     DiskFormat,
     DiskSpec,
@@ -153,16 +154,19 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("vms.create", (vm(memory_allocation=Allocation(1)),), {"bios", "memory_reservation"}),
         ("vms.create", (vm(memory_allocation=Allocation(limit=MiB)),), {"bios", "memory_limit"}),
         ("vms.create", (vm(memory_allocation=Allocation(shares=1)),), {"bios", "memory_shares"}),
-        ("vms.create", (vm(disks=[DiskSpec(size=GiB)]),), {"bios"}),
-        ("vms.create", (vm(disks=[DiskSpec(path="/p")]),), {"bios"}),
-        ("vms.create", (vm(disks=[DiskSpec(base="/b")]),), {"bios", "linked_disks"}),
-        ("vms.create", (vm(disks=[DiskSpec(base="/b", linked=False)]),), {"bios", "copied_disks"}),
+        ("vms.create", (vm(container=ContainerSpec("/srv")),), {"containers"}),
+        ("vms.create", (vm(container=ContainerSpec("/srv"), notes="n"),), {"containers", "notes"}),
+        ("vms.create", (vm(disks=[DiskSpec(size=GiB)]),), {"bios", "disks"}),
+        ("vms.create", (vm(disks=[DiskSpec(path="/p")]),), {"bios", "disks"}),
+        ("vms.create", (vm(disks=[DiskSpec(base="/b")]),), {"bios", "disks", "linked_disks"}),
+        ("vms.create", (vm(disks=[DiskSpec(base="/b", linked=False)]),), {"bios", "disks", "copied_disks"}),
         ("vms.create", (vm(nics=[NicSpec()]),), {"bios"}),
         ("vms.create", (vm(nics=[NicSpec(vlan=1)]),), {"bios", "nic_vlan"}),
         ("vms.create", (vm(nics=[NicSpec(), NicSpec(link_up=False)]),), {"bios", "nic_link"}),
         # Changes: what takes something away needs nothing
         ("vms.configure", ("id", VMChange()), set()),
-        ("vms.configure", ("id", VMChange(name="n", cpus=2, memory=GiB)), set()),
+        ("vms.configure", ("id", VMChange(cpus=2, memory=GiB)), set()),
+        ("vms.configure", ("id", VMChange(name="n")), {"rename"}),
         ("vms.configure", ("id", VMChange(secure_boot=True)), {"secure_boot"}),
         ("vms.configure", ("id", VMChange(tpm=True)), {"tpm"}),
         ("vms.configure", ("id", VMChange(boot_order=(BootDevice.DISK,))), {"boot_order"}),
@@ -203,9 +207,9 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("vms.set_power", ("id", PowerAction.SUSPEND), {"suspend"}),
         ("vms.set_power", ("id", PowerAction.DISCARD), {"suspend"}),
         # Devices
-        ("disks.attach", ("id", DiskSpec(size=GiB)), {"attach"}),
-        ("disks.attach", ("id", DiskSpec(base="/b")), {"attach", "linked_disks"}),
-        ("disks.attach", ("id", DiskSpec(base="/b", linked=False)), {"attach", "copied_disks"}),
+        ("disks.attach", ("id", DiskSpec(size=GiB)), {"disks", "attach"}),
+        ("disks.attach", ("id", DiskSpec(base="/b")), {"disks", "attach", "linked_disks"}),
+        ("disks.attach", ("id", DiskSpec(base="/b", linked=False)), {"disks", "attach", "copied_disks"}),
         ("disks.detach", ("id", "vda"), {"attach"}),
         ("disks.resize", ("id", "vda", GiB), {"disk_resize"}),
         ("disks.set_iso", ("id", "sda", "/i"), {"cdrom"}),
@@ -259,6 +263,8 @@ def test_every_field_of_a_spec_needs_something_or_is_what_every_host_has() -> No
 
 def _one(field: str) -> dict[str, Any]:
     """A spec's fields with only this one out of the ordinary."""
+    if field == "container":  # it goes with nothing of a machine, which the full spec is
+        return {"container": ContainerSpec("/srv")}
     also: dict[str, dict[str, Any]] = {"secure_boot": {"firmware": Firmware.UEFI}, "topology": {"cpus": 2}}
     return {field: getattr(FULL, field), **also.get(field, {})}
 
@@ -267,7 +273,7 @@ def test_the_first_that_is_missing_is_told() -> None:
     with pytest.raises(
         Unsupported, match=r"fake://guarded cannot start a VM by BIOS \(capability 'bios'\); use "
     ) as caught:
-        check("vms.create", (vm(tpm=True),), NOTHING, URL)
+        check("vms.create", (vm(tpm=True),), Capabilities(uefi=True), URL)
     assert caught.value.capability == "bios"
 
 

@@ -228,6 +228,7 @@ def test_a_guest_changes_later_and_keeps_what_was_not_named(host: Host) -> None:
         ({"vms": [{"name": "a", "firmware": "efi"}]}, "vms[0].firmware", "one of bios, uefi"),
         ({"vms": [{"name": "a", "boot_order": "disk"}]}, "vms[0].boot_order", "a list"),
         ({"vms": [{"name": "a", "topology": {"cpus": 1}}]}, "vms[0].topology.cpus", "sockets, cores, threads"),
+        ({"vms": [{"name": "a", "container": {"root": "srv"}}]}, "vms[0].container.root", "an absolute path"),
         ({"vms": [{"name": "a", "snapshots": [{"memory": True}]}]}, "vms[0].snapshots[0].name", "a name is a string"),
         ({"vms": [{"name": "a", "snapshots": [{"name": "s", "memory": True}]}]}, "vms[0].snapshots[0].memory", "off"),
         ({"vms": [{"name": "a", "guest": {"deef": True}}]}, "vms[0].guest.deef", ", ".join(GUEST)),

@@ -4,7 +4,7 @@
 Options, as in ``fake://lab?profile=hyperv&jobs=polls:3``:
 
 ``profile``
-    ``libvirt``, ``esxi`` or ``hyperv``: that backend's capabilities and naming rules. Default: everything there is.
+    ``libvirt``, ``esxi``, ``hyperv`` or ``lxc``: its capabilities and naming rules. Default: everything there is.
 ``jobs``
     ``now`` (default), ``polls:N`` (done at the Nth look) or ``seconds:T`` (of the clock).
 ``clock``

@@ -23,6 +23,7 @@ ALL = Capabilities(
 
 LIBVIRT = attrs.evolve(
     ALL,
+    containers=False,
     unique_snapshot_names=True,
     cpu_reservation=False,
     memory_reservation=False,
@@ -43,6 +44,7 @@ LIBVIRT = attrs.evolve(
 
 ESXI = attrs.evolve(
     ALL,
+    containers=False,
     pause=False,
     kernel_boot=False,
     hot_cpu_remove=False,
@@ -64,6 +66,7 @@ ESXI = attrs.evolve(
 
 HYPERV = attrs.evolve(
     ALL,
+    containers=False,
     unique_vm_names=False,
     unique_switch_names=False,
     kernel_boot=False,
@@ -83,7 +86,33 @@ HYPERV = attrs.evolve(
 )
 """Hyper-V, where nothing's name need be unique."""
 
-PROFILES = {"all": ALL, "libvirt": LIBVIRT, "esxi": ESXI, "hyperv": HYPERV}
+LXC = Capabilities(
+    containers=True,
+    pause=True,
+    shutdown=True,
+    reboot=True,
+    autostart=True,
+    unique_vm_names=True,
+    unique_switch_names=True,
+    guest_os=True,
+    notes=True,
+    cpu_limit=True,
+    cpu_shares=True,
+    memory_limit=True,
+    hot_allocation=True,
+    attach=True,
+    switch_external=True,
+    switch_internal=True,
+    switch_private=True,
+    switch_subnet=True,
+    volumes=True,
+    transfer=True,
+    guest_addresses=True,
+    disk_formats=("qcow2", "raw"),
+)
+"""Containers by libvirt's LXC driver: no machine, so no firmware, disks, snapshots or suspending to disk."""
+
+PROFILES = {"all": ALL, "libvirt": LIBVIRT, "esxi": ESXI, "hyperv": HYPERV, "lxc": LXC}
 
 HOST_MEMORY = 64 * TiB
 DATASTORE_SIZE = 1024 * GiB

@@ -76,6 +76,7 @@ class FakeVMs:
             tpm=spec.tpm,
             boot_order=spec.boot_order,
             kernel=spec.kernel,
+            container=spec.container,
             notes=spec.notes,
             autostart=spec.autostart,
         )
@@ -124,6 +125,8 @@ class FakeVMs:
         world = self._world
         with world.lock:
             machine = world.machine(vm_id)
+            if action is PowerAction.START and (container := machine.record.container) is not None:
+                world.check_root(container.root)
             if action is PowerAction.SHUTDOWN:
                 self._ask_to_shut_down(machine)
             elif action is PowerAction.REBOOT:

@@ -89,7 +89,7 @@ class Machine:
     def has_guest(self) -> bool:
         """Whether there is anything to boot: a machine with an empty case has nobody to ask."""
         record = self.record
-        return bool(record.disks or record.kernel or any(cdrom.iso for cdrom in record.cdroms))
+        return bool(record.container or record.disks or record.kernel or any(cdrom.iso for cdrom in record.cdroms))
 
 
 class World:
@@ -124,7 +124,7 @@ class World:
             name=name,
             product="hyperkit fake",
             version="1",
-            hypervisor_type=HypervisorType.HOSTED,
+            hypervisor_type=_type_of(capabilities),
             cpus=64,
             cpu_mhz=3000,
             memory=memory,
@@ -339,6 +339,16 @@ class World:
             raise InvalidRequest(f"{field}={path!r} is a directory, not a file", field=field, value=path)
         raise NotFound(f"{field}={path!r}: no such file")
 
+    def check_root(self, root: str | None) -> None:
+        """Look for the root directory of a container. Outside of its datastores the fake takes everything for there.
+
+        Raises:
+            NotFound: a datastore would have it, and does not.
+        """
+        stores = [datastore.path + "/" for datastore in self.datastores.values()]
+        if root is not None and root.startswith(tuple(stores)) and not self._is_directory(root):
+            raise NotFound(f"container.root={root!r}: no such directory")
+
     def _is_directory(self, path: str) -> bool:
         stem = path.rstrip("/") + "/"
         places: Iterable[str] = itertools.chain(self.volumes, (d.path + "/" for d in self.datastores.values()))
@@ -376,6 +386,11 @@ class World:
     def now(self) -> datetime:
         """The time of day here."""
         return self.clock.utcnow()
+
+
+def _type_of(capabilities: Capabilities) -> HypervisorType:
+    machines = capabilities.bios or capabilities.uefi
+    return HypervisorType.OS_LEVEL if capabilities.containers and not machines else HypervisorType.HOSTED
 
 
 _IN_MEMORY = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING})

@@ -16,6 +16,7 @@ does is looked at through the bed's back door or a second connection.
 from types import ModuleType
 
 from hyperkit.testing.conformance import (
+    containers,
     datastores,
     disks,
     events,
@@ -41,6 +42,7 @@ MODULES: tuple[ModuleType, ...] = (
     vms_configure,
     vms_power,
     vms_delete,
+    containers,
     disks,
     nics,
     switches,

@@ -40,7 +40,7 @@ def test_a_datastore_id_that_does_not_exist_is_not_found(bed: Bed) -> None:
             bed.host.datastores.get(datastore_id)
 
 
-@behaviour("volumes.list", "A VM's new disk is among the volumes of its datastore.")
+@behaviour("volumes.list", "A VM's new disk is among the volumes of its datastore.", requires=("disks",))
 def test_a_vms_new_disk_is_among_the_volumes_of_its_datastore(bed: Bed) -> None:
     before = {volume.path for volume in bed.store.volumes}
     disk = bed.vm(disks=[DiskSpec(size=16 * MiB, datastore=bed.store.name)]).disks[0]
@@ -53,7 +53,7 @@ def test_a_vms_new_disk_is_among_the_volumes_of_its_datastore(bed: Bed) -> None:
 @behaviour(
     "volumes.create",
     "A new volume has the name, size and format asked for, and can be attached by its path.",
-    requires=("volumes",),
+    requires=("disks", "volumes"),
 )
 def test_a_new_volume_has_the_name_size_and_format_asked_for(bed: Bed) -> None:
     kind = DiskFormat(bed.host.capabilities.disk_formats[-1])
@@ -92,7 +92,7 @@ def test_a_deleted_volume_is_gone(bed: Bed) -> None:
 @behaviour(
     "volumes.delete",
     "A volume that a VM uses is not deleted: Busy, and the error names the VM.",
-    requires=("volumes",),
+    requires=("disks", "volumes"),
 )
 def test_a_volume_that_a_vm_uses_is_not_deleted(bed: Bed) -> None:
     volume = bed.store.volumes.create(bed.name_for("volume"), 8 * MiB)

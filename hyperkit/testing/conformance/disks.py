@@ -17,7 +17,7 @@ SMALL = DiskSpec(size=8 * MiB)
 @behaviour(
     "disks.attach",
     "An attached disk comes after those that were there, and has an id of its own.",
-    requires=("attach",),
+    requires=("disks", "attach"),
 )
 def test_an_attached_disk_comes_after_those_that_were_there(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL, SMALL])
@@ -33,7 +33,7 @@ def test_an_attached_disk_comes_after_those_that_were_there(bed: Bed) -> None:
 @behaviour(
     "disks.attach",
     "A new disk that cannot be attached leaves no file behind.",
-    requires=("attach", ANY_BASE),
+    requires=("disks", "attach", ANY_BASE),
 )
 def test_a_new_disk_that_cannot_be_attached_leaves_no_file(bed: Bed) -> None:
     # A host that has made the file is more likely to fail if the VM runs.
@@ -46,7 +46,7 @@ def test_a_new_disk_that_cannot_be_attached_leaves_no_file(bed: Bed) -> None:
     assert bed.seen(vm).record == before
 
 
-@behaviour("disks.attach", "A disk that the VM already has is AlreadyExists.", requires=("attach",))
+@behaviour("disks.attach", "A disk that the VM already has is AlreadyExists.", requires=("disks", "attach"))
 def test_a_disk_that_the_vm_already_has_is_already_exists(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL])
     with pytest.raises(AlreadyExists):
@@ -57,7 +57,7 @@ def test_a_disk_that_the_vm_already_has_is_already_exists(bed: Bed) -> None:
 @behaviour(
     "disks.attach",
     "A disk is attached to a running VM, and is still there after a restart.",
-    requires=("attach", "hot_disk"),
+    requires=("disks", "attach", "hot_disk"),
 )
 def test_a_disk_is_attached_to_a_running_vm(bed: Bed) -> None:
     vm = bed.running(disks=[SMALL])
@@ -67,7 +67,7 @@ def test_a_disk_is_attached_to_a_running_vm(bed: Bed) -> None:
     assert [disk.path for disk in bed.seen(vm).disks] == [vm.disks[0].path, attached.path]
 
 
-@behaviour("disks.attach", "One disk more than the host allows is refused.", requires=("attach", "max_disks"))
+@behaviour("disks.attach", "One disk more than the host allows is refused.", requires=("disks", "attach", "max_disks"))
 def test_one_disk_more_than_the_host_allows_is_refused(bed: Bed) -> None:
     most = bed.host.capabilities.max_disks or 0
     vm = bed.vm(disks=[SMALL] * most)
@@ -78,7 +78,7 @@ def test_one_disk_more_than_the_host_allows_is_refused(bed: Bed) -> None:
     assert bed.backdoor.files() == files
 
 
-@behaviour("disks.detach", "A detached disk is gone from the VM, and its file stays.", requires=("attach",))
+@behaviour("disks.detach", "A detached disk is gone from the VM, and its file stays.", requires=("disks", "attach"))
 def test_a_detached_disk_is_gone_and_its_file_stays(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL])
     path = vm.disks[0].path
@@ -88,7 +88,7 @@ def test_a_detached_disk_is_gone_and_its_file_stays(bed: Bed) -> None:
     assert path in bed.backdoor.files()
 
 
-@behaviour("disks.detach", "The other disks keep their ids.", requires=("attach",))
+@behaviour("disks.detach", "The other disks keep their ids.", requires=("disks", "attach"))
 def test_the_other_disks_keep_their_ids(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL, SMALL, SMALL])
     first, middle, last = vm.disks
@@ -97,7 +97,7 @@ def test_the_other_disks_keep_their_ids(bed: Bed) -> None:
     assert kept == [(first.id, first.path), (last.id, last.path)]
 
 
-@behaviour("disks.detach", "A disk id that the VM does not have is NotFound.", requires=("attach",))
+@behaviour("disks.detach", "A disk id that the VM does not have is NotFound.", requires=("disks", "attach"))
 def test_a_disk_id_that_the_vm_does_not_have_is_not_found(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL, SMALL])
     stale = vm.disks[1]
@@ -109,7 +109,9 @@ def test_a_disk_id_that_the_vm_does_not_have_is_not_found(bed: Bed) -> None:
     assert len(bed.seen(vm).disks) == 1
 
 
-@behaviour("disks.detach", "A disk can be deleted as it is detached, if hyperkit created it.", requires=("attach",))
+@behaviour(
+    "disks.detach", "A disk can be deleted as it is detached, if hyperkit created it.", requires=("disks", "attach")
+)
 def test_a_disk_can_be_deleted_as_it_is_detached(bed: Bed) -> None:
     foreign = bed.image()
     vm = bed.vm(disks=[SMALL, DiskSpec(path=foreign)])
@@ -125,7 +127,7 @@ def test_a_disk_can_be_deleted_as_it_is_detached(bed: Bed) -> None:
 @behaviour(
     "disks.detach",
     "A disk is not deleted while snapshots of its VM may need it: Busy, and it stays attached.",
-    requires=("attach", "snapshots"),
+    requires=("disks", "attach", "snapshots"),
 )
 def test_a_disk_is_not_deleted_while_snapshots_may_need_it(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL])
@@ -140,7 +142,7 @@ def test_a_disk_is_not_deleted_while_snapshots_may_need_it(bed: Bed) -> None:
 @behaviour(
     "disks.detach",
     "A disk is detached from a running VM, and is still gone after a restart.",
-    requires=("attach", "hot_disk"),
+    requires=("disks", "attach", "hot_disk"),
     facts=("guest",),
 )
 def test_a_disk_is_detached_from_a_running_vm(bed: Bed) -> None:
@@ -158,7 +160,7 @@ def test_a_disk_is_detached_from_a_running_vm(bed: Bed) -> None:
 @behaviour(
     "disks.detach",
     "A disk that a running VM's guest does not let go stays attached, with its file: Busy.",
-    requires=("attach", "hot_disk"),
+    requires=("disks", "attach", "hot_disk"),
     facts=("deaf",),
 )
 def test_a_disk_that_the_guest_does_not_let_go_stays_attached(bed: Bed) -> None:
@@ -177,7 +179,7 @@ def test_a_disk_that_the_guest_does_not_let_go_stays_attached(bed: Bed) -> None:
         assert bed.backdoor.shape(vm.id).disks == set(left)
 
 
-@behaviour("disks.resize", "A disk grows to the size asked for.", requires=("disk_resize",))
+@behaviour("disks.resize", "A disk grows to the size asked for.", requires=("disks", "disk_resize"))
 def test_a_disk_grows_to_the_size_asked_for(bed: Bed) -> None:
     vm = bed.vm(disks=[SMALL, SMALL])
     grown = vm.disks[1].resize(24 * MiB)
@@ -189,7 +191,7 @@ def test_a_disk_grows_to_the_size_asked_for(bed: Bed) -> None:
 @behaviour(
     "disks.resize",
     "A disk of a running VM grows, and is as large after a restart.",
-    requires=("disk_resize", "hot_disk_resize"),
+    requires=("disks", "disk_resize", "hot_disk_resize"),
 )
 def test_a_disk_of_a_running_vm_grows(bed: Bed) -> None:
     vm = bed.running(disks=[SMALL, SMALL])
@@ -199,7 +201,7 @@ def test_a_disk_of_a_running_vm_grows(bed: Bed) -> None:
         assert bed.backdoor.disk_size(vm.disks[1].path) == 24 * MiB
 
 
-@behaviour("disks.resize", "A disk is never made smaller: InvalidRequest.", requires=("disk_resize",))
+@behaviour("disks.resize", "A disk is never made smaller: InvalidRequest.", requires=("disks", "disk_resize"))
 def test_a_disk_is_never_made_smaller(bed: Bed) -> None:
     disk = bed.vm(disks=[DiskSpec(size=16 * MiB)]).disks[0]
     with pytest.raises(InvalidRequest):

@@ -6,18 +6,18 @@ import pytest
 
 from hyperkit.errors import AlreadyExists, InvalidState
 from hyperkit.records import changed
-from hyperkit.specs import BootDevice, DiskSpec, NicSpec
+from hyperkit.specs import BootDevice, NicSpec
 from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ALLOCATION, allocations, notes, now_and_after_a_restart
+from hyperkit.testing.conformance.wanted import ALLOCATION, allocations, disks, notes, now_and_after_a_restart
 from hyperkit.units import GiB, MiB
 
 
 @behaviour("vms.configure", "What was changed is in the record returned and in the next read.")
 def test_what_was_changed_is_in_the_record_and_in_the_next_read(bed: Bed) -> None:
     vm = bed.vm(cpus=1)
-    name = bed.name_for("renamed")
+    name = bed.name_for("renamed") if bed.host.capabilities.rename else vm.name
     vm.configure(name=name, cpus=2)
     assert (vm.name, vm.cpus) == (name, 2)
     assert (bed.seen(vm).name, bed.seen(vm).cpus) == (name, 2)
@@ -29,15 +29,19 @@ def test_a_field_that_was_not_named_stays_as_it_was(bed: Bed) -> None:
     able = bed.host.capabilities
     vm = bed.vm(
         cpus=2,
-        disks=[DiskSpec(size=8 * MiB)],
+        disks=disks(bed),
         nics=[NicSpec(), NicSpec()],
         notes=notes(bed, "as they were"),
         autostart=able.autostart,
         guest_os="debian12" if able.guest_os else "",
     )
-    before, name = bed.seen(vm).record, bed.name_for("renamed")
-    vm.rename(name)
-    assert bed.seen(vm).record == changed(before, name=name)
+    before = bed.seen(vm).record
+    vm.configure(cpus=1)
+    assert bed.seen(vm).record == changed(before, cpus=1, max_cpus=1)
+    if able.rename:
+        name = bed.name_for("renamed")
+        vm.rename(name)
+        assert bed.seen(vm).record == changed(before, name=name, cpus=1, max_cpus=1)
 
 
 @behaviour("vms.configure", "CPUs and memory of a VM that is off go up and down.")
@@ -51,7 +55,7 @@ def test_cpus_and_memory_of_a_vm_that_is_off_go_up_and_down(bed: Bed) -> None:
         assert (bed.backdoor.shape(vm.id).cpus, bed.backdoor.shape(vm.id).memory) == (cpus, memory)
 
 
-@behaviour("vms.configure", "A rename keeps the id.")
+@behaviour("vms.configure", "A rename keeps the id.", requires=("rename",))
 def test_a_rename_keeps_the_id(bed: Bed) -> None:
     vm = bed.vm()
     vm_id, old, new = vm.id, vm.name, bed.name_for("renamed")
@@ -65,7 +69,7 @@ def test_a_rename_keeps_the_id(bed: Bed) -> None:
 @behaviour(
     "vms.configure",
     "A rename to a name that is taken is AlreadyExists where names must be unique.",
-    requires=("unique_vm_names",),
+    requires=("rename", "unique_vm_names"),
 )
 def test_a_rename_to_a_name_that_is_taken_is_already_exists(bed: Bed) -> None:
     vm, other = bed.vm(), bed.vm()
@@ -111,7 +115,7 @@ def test_a_change_that_the_running_vm_cannot_take_is_refused(bed: Bed) -> None:
 )
 def test_boot_order_guest_os_and_allocations_can_be_changed(bed: Bed) -> None:
     able = bed.host.capabilities
-    vm = bed.vm(disks=[DiskSpec(size=8 * MiB)], nics=[NicSpec()], cpus=2, memory=64 * MiB)
+    vm = bed.vm(disks=disks(bed), nics=[NicSpec()], cpus=2, memory=64 * MiB)
     cpu, memory = allocations(able, cpus=2, memory=64 * MiB)
     order = (BootDevice.NETWORK, BootDevice.DISK) if able.boot_order else (BootDevice.DISK,)
     guest_os = "debian12" if able.guest_os else ""

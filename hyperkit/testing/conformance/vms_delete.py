@@ -34,7 +34,7 @@ def test_a_vm_that_runs_is_not_deleted_unless_force_is_asked_for(bed: Bed) -> No
     assert vm.id not in bed.backdoor.vm_ids()
 
 
-@behaviour("vms.delete", "A disk that hyperkit created is deleted with the VM by default.")
+@behaviour("vms.delete", "A disk that hyperkit created is deleted with the VM by default.", requires=("disks",))
 def test_a_disk_that_hyperkit_created_is_deleted_with_the_vm(bed: Bed) -> None:
     before = bed.backdoor.files()
     vm = bed.vm(disks=[DiskSpec(size=8 * MiB), DiskSpec(size=8 * MiB)])
@@ -43,14 +43,14 @@ def test_a_disk_that_hyperkit_created_is_deleted_with_the_vm(bed: Bed) -> None:
     assert bed.backdoor.files() == before
 
 
-@behaviour("vms.delete", "A disk that hyperkit did not create stays unless it is named.")
+@behaviour("vms.delete", "A disk that hyperkit did not create stays unless it is named.", requires=("disks",))
 def test_a_disk_that_hyperkit_did_not_create_stays(bed: Bed) -> None:
     path = bed.image()
     bed.vm(disks=[DiskSpec(path=path)]).delete()
     assert path in bed.backdoor.files()
 
 
-@behaviour("vms.delete", "A disk that is named is deleted, whoever created it.")
+@behaviour("vms.delete", "A disk that is named is deleted, whoever created it.", requires=("disks",))
 def test_a_disk_that_is_named_is_deleted(bed: Bed) -> None:
     path = bed.image()
     vm = bed.vm(disks=[DiskSpec(path=path), DiskSpec(size=8 * MiB)])
@@ -60,7 +60,7 @@ def test_a_disk_that_is_named_is_deleted(bed: Bed) -> None:
     assert created in bed.backdoor.files()
 
 
-@behaviour("vms.delete", "All disks are deleted if all are to be, whoever created them.")
+@behaviour("vms.delete", "All disks are deleted if all are to be, whoever created them.", requires=("disks",))
 def test_all_disks_are_deleted_if_all_are_to_be(bed: Bed) -> None:
     before = bed.backdoor.files()
     vm = bed.vm(disks=[DiskSpec(path=bed.image()), DiskSpec(size=8 * MiB), DiskSpec(path=bed.image())])
@@ -69,7 +69,7 @@ def test_all_disks_are_deleted_if_all_are_to_be(bed: Bed) -> None:
     assert bed.backdoor.files() == before
 
 
-@behaviour("vms.delete", "No disk is deleted if none is to be.")
+@behaviour("vms.delete", "No disk is deleted if none is to be.", requires=("disks",))
 def test_no_disk_is_deleted_if_none_is_to_be(bed: Bed) -> None:
     vm = bed.vm(disks=[DiskSpec(size=8 * MiB)])
     path = vm.disks[0].path
@@ -78,7 +78,11 @@ def test_no_disk_is_deleted_if_none_is_to_be(bed: Bed) -> None:
     assert path in bed.backdoor.files()
 
 
-@behaviour("vms.delete", "A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM.")
+@behaviour(
+    "vms.delete",
+    "A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM.",
+    requires=("disks",),
+)
 def test_a_disk_that_another_vm_uses_is_not_deleted(bed: Bed) -> None:
     vm = bed.vm(disks=[DiskSpec(size=8 * MiB)])
     path = vm.disks[0].path
@@ -95,7 +99,7 @@ def test_a_disk_that_another_vm_uses_is_not_deleted(bed: Bed) -> None:
 @behaviour(
     "vms.delete",
     "A disk that another image begins from is not deleted, though no VM has that image.",
-    requires=("linked_disks", "attach"),
+    requires=("disks", "linked_disks", "attach"),
 )
 def test_a_disk_that_another_image_begins_from_is_not_deleted(bed: Bed) -> None:
     vm = bed.vm(disks=[DiskSpec(size=8 * MiB)])

@@ -9,13 +9,13 @@ from hyperkit.ids import is_unicast
 from hyperkit.specs import DiskFormat, DiskSpec, NicSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ANY_BASE, ANY_SWITCH
+from hyperkit.testing.conformance.wanted import ANY_BASE, ANY_SWITCH, disks
 from hyperkit.units import MiB
 
 MAC = "52:54:00:0b:ad:01"
 
 
-@behaviour("vms.create", "A new disk has the size asked for and is marked as created.")
+@behaviour("vms.create", "A new disk has the size asked for and is marked as created.", requires=("disks",))
 def test_a_new_disk_has_the_size_asked_for(bed: Bed) -> None:
     disk = bed.seen(bed.vm(disks=[DiskSpec(size=24 * MiB)])).disks[0]
     assert disk.size == 24 * MiB
@@ -67,27 +67,31 @@ def test_a_disk_size_below_the_base_images_is_refused(bed: Bed) -> None:
     assert bed.backdoor.files() == files
 
 
-@behaviour("vms.create", "A disk's format is the one asked for.")
+@behaviour("vms.create", "A disk's format is the one asked for.", requires=("disks",))
 def test_a_disks_format_is_the_one_asked_for(bed: Bed) -> None:
     formats = [DiskFormat(name) for name in bed.host.capabilities.disk_formats]
-    disks = bed.seen(bed.vm(disks=[DiskSpec(size=8 * MiB, format=form) for form in formats])).disks
-    assert [disk.record.format for disk in disks] == formats
+    made = bed.seen(bed.vm(disks=[DiskSpec(size=8 * MiB, format=form) for form in formats])).disks
+    assert [disk.record.format for disk in made] == formats
     # Not only what the VM is told: the file is of that format.
     files = {volume.path: volume.record.format for volume in bed.store.volumes}
-    assert [files[disk.path] for disk in disks] == formats
+    assert [files[disk.path] for disk in made] == formats
 
 
-@behaviour("vms.create", "A disk's bus and write protection are those asked for.", facts=("bus",))
+@behaviour("vms.create", "A disk's bus and write protection are those asked for.", facts=("bus",), requires=("disks",))
 def test_a_disks_bus_and_write_protection_are_those_asked_for(bed: Bed) -> None:
     wanted = [(None, False), (bed.bus, False), (None, True), (bed.bus, True)]
     vm = bed.vm(disks=[DiskSpec(size=8 * MiB, bus=bus, read_only=read_only) for bus, read_only in wanted])
-    disks = bed.seen(vm).disks
-    usual = disks[0].record.bus
+    made = bed.seen(vm).disks
+    usual = made[0].record.bus
     assert usual is not bed.bus
-    assert [(disk.record.bus, disk.record.read_only) for disk in disks] == [(bus or usual, ro) for bus, ro in wanted]
+    assert [(disk.record.bus, disk.record.read_only) for disk in made] == [(bus or usual, ro) for bus, ro in wanted]
 
 
-@behaviour("vms.create", "A disk's file has the name asked for, and a name that is taken is AlreadyExists.")
+@behaviour(
+    "vms.create",
+    "A disk's file has the name asked for, and a name that is taken is AlreadyExists.",
+    requires=("disks",),
+)
 def test_a_disks_file_has_the_name_asked_for(bed: Bed) -> None:
     name = bed.name_for("System.disk_1")
     disk = bed.vm(disks=[DiskSpec(size=16 * MiB, name=name)]).disks[0]
@@ -100,14 +104,14 @@ def test_a_disks_file_has_the_name_asked_for(bed: Bed) -> None:
     assert bed.backdoor.disk_size(disk.path) == 16 * MiB
 
 
-@behaviour("vms.create", "A disk that is not thin takes its space at once.")
+@behaviour("vms.create", "A disk that is not thin takes its space at once.", requires=("disks",))
 def test_a_disk_that_is_not_thin_takes_its_space_at_once(bed: Bed) -> None:
     thick, thin = bed.vm(disks=[DiskSpec(size=16 * MiB, thin=False), DiskSpec(size=16 * MiB)]).disks
     assert bed.backdoor.disk_space(thick.path) >= 16 * MiB
     assert bed.backdoor.disk_space(thin.path) < 16 * MiB
 
 
-@behaviour("vms.create", "An existing disk is attached as it is and is not marked as created.")
+@behaviour("vms.create", "An existing disk is attached as it is and is not marked as created.", requires=("disks",))
 def test_an_existing_disk_is_attached_as_it_is(bed: Bed) -> None:
     path = bed.image(size=16 * MiB)
     files = bed.backdoor.files()
@@ -117,7 +121,7 @@ def test_an_existing_disk_is_attached_as_it_is(bed: Bed) -> None:
     assert bed.backdoor.files() == files
 
 
-@behaviour("vms.create", "A disk path that leads nowhere is NotFound.")
+@behaviour("vms.create", "A disk path that leads nowhere is NotFound.", requires=("disks",))
 def test_a_disk_path_that_leads_nowhere_is_not_found(bed: Bed) -> None:
     vms = bed.backdoor.vm_ids()
     with pytest.raises(NotFound):
@@ -125,7 +129,9 @@ def test_a_disk_path_that_leads_nowhere_is_not_found(bed: Bed) -> None:
     assert bed.backdoor.vm_ids() == vms
 
 
-@behaviour("vms.create", "A disk path that is a directory is InvalidRequest.", facts=("directory",))
+@behaviour(
+    "vms.create", "A disk path that is a directory is InvalidRequest.", facts=("directory",), requires=("disks",)
+)
 def test_a_disk_path_that_is_a_directory_is_refused(bed: Bed) -> None:
     vms = bed.backdoor.vm_ids()
     with pytest.raises(InvalidRequest):
@@ -154,7 +160,7 @@ def test_a_mac_address_that_another_vm_has_is_already_exists(bed: Bed) -> None:
     bed.vm(nics=[NicSpec(mac=MAC)])
     vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
     with pytest.raises(AlreadyExists):
-        bed.vm(nics=[NicSpec(), NicSpec(mac=MAC)], disks=[DiskSpec(size=8 * MiB)])
+        bed.vm(nics=[NicSpec(), NicSpec(mac=MAC)], disks=disks(bed))
     assert bed.backdoor.vm_ids() == vms
     assert bed.backdoor.files() == files
 
@@ -200,7 +206,11 @@ def test_a_switch_that_does_not_exist_is_not_found(bed: Bed) -> None:
     assert bed.backdoor.vm_ids() == vms
 
 
-@behaviour("vms.create", "A datastore that does not exist is NotFound, and the error names those there are.")
+@behaviour(
+    "vms.create",
+    "A datastore that does not exist is NotFound, and the error names those there are.",
+    requires=("disks",),
+)
 def test_a_datastore_that_does_not_exist_is_not_found(bed: Bed) -> None:
     vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
     with pytest.raises(NotFound) as refused:

@@ -8,10 +8,10 @@ import pytest
 
 from hyperkit.errors import NotFound
 from hyperkit.records import to_dict
-from hyperkit.specs import DiskSpec, NicSpec
+from hyperkit.specs import NicSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.units import MiB
+from hyperkit.testing.conformance.wanted import disks, notes
 
 COMINGS_AND_GOINGS = 25
 
@@ -27,7 +27,7 @@ def test_every_vm_is_listed_once(bed: Bed) -> None:
 
 @behaviour("vms.list", "A listed record equals the one that get returns.")
 def test_a_listed_record_equals_the_one_that_get_returns(bed: Bed) -> None:
-    bed.vm(cpus=2, disks=[DiskSpec(size=8 * MiB)], nics=[NicSpec()])
+    bed.vm(cpus=2, disks=disks(bed), nics=[NicSpec()])
     bed.running()
     for vm in bed.host.vms:
         assert vm.record == bed.second.vms.get(vm.id).record
@@ -68,6 +68,6 @@ def test_a_record_does_not_change_after_it_was_returned(bed: Bed) -> None:
     vm = bed.vm(cpus=1)
     record = vm.record
     before = to_dict(record)
-    bed.seen(vm).configure(cpus=2).rename(bed.name_for("renamed")).start()
+    bed.seen(vm).configure(cpus=2, notes=notes(bed, "changed")).start()
     assert to_dict(record) == before
     assert vm.refresh().record is not record

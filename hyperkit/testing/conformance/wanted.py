@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hyperkit.capabilities import Capabilities
-from hyperkit.specs import Allocation
+from hyperkit.specs import Allocation, DiskSpec
 from hyperkit.testing.beds import Bed
+from hyperkit.units import MiB
 from hyperkit.vm import VM
 
 ANY_SWITCH = "switch_private|switch_internal|switch_external"
@@ -35,6 +36,11 @@ def now_and_after_a_restart(vm: VM) -> Iterator[None]:
     yield
     vm.stop().start()
     yield
+
+
+def disks(bed: Bed) -> list[DiskSpec]:
+    """A new disk, where the host can give a VM one."""
+    return [DiskSpec(size=8 * MiB)] if bed.host.capabilities.disks else []
 
 
 def notes(bed: Bed, text: str) -> str:

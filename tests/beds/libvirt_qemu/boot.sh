@@ -11,7 +11,7 @@ shift 2
 dev=$home/dev
 mount -t tmpfs -o mode=755 dev "$dev"
 mkdir -p "$dev"/{pts,shm,net,mqueue}
-for node in null zero full random urandom tty ptmx net/tun userfaultfd; do
+for node in null zero full random urandom tty ptmx fuse net/tun userfaultfd; do
     [ ! -e "/dev/$node" ] || cp -a "/dev/$node" "$dev/$node"
 done
 [ -e "$dev/net/tun" ] || mknod "$dev/net/tun" c 10 200
@@ -35,7 +35,9 @@ own log /var/log/libvirt
 own swtpm-localca /var/lib/swtpm-localca
 mount --bind "$home/hosts" /etc/hosts
 
-# The old /sys shows the network devices of the namespace we left.
+# The old /sys shows the network devices of the namespace we left. Its control groups would stay in the list of
+# mounts, where the driver of containers would find some that it cannot use.
+[ $# -eq 0 ] || umount -R /sys/fs/cgroup
 mount -t sysfs sys /sys
 if [ $# -gt 0 ]; then
     mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-CONTROLLERS = ("cpu", "cpuacct", "cpuset", "devices", "blkio", "memory")
+CONTROLLERS = ("cpu", "cpuacct", "cpuset", "devices", "blkio", "memory", "freezer")
 _MOUNTS = Path("/sys/fs/cgroup")
 
 

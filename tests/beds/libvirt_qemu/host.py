@@ -64,6 +64,9 @@ namespaces = []
 cgroup_controllers = [{controllers}]
 """
 
+# Containers: no security module to label them with.
+_LXC_CONF = 'security_driver = "none"\n'
+
 _POOL = """\
 <pool type='dir'>
   <name>default</name>
@@ -109,6 +112,11 @@ class LibvirtHost:
     def uri(self) -> str:
         """What a client outside connects to."""
         return f"qemu+unix:///system?socket={self._socket}"
+
+    @property
+    def lxc_uri(self) -> str:
+        """The same daemon's containers."""
+        return f"lxc+unix:///system?socket={self._socket}"
 
     @property
     def images(self) -> Path:
@@ -235,6 +243,7 @@ class LibvirtHost:
         etc = self.home / "etc"
         (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(host_uuid=self.host_uuid, home=self.home))
         (etc / "qemu.conf").write_text(_QEMU_CONF.format(controllers=controllers))
+        (etc / "lxc.conf").write_text(_LXC_CONF)
         (self.home / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost\n")
 
     def _boot(self) -> None:

@@ -1,6 +1,7 @@
 """The fake, broken on purpose: for each behaviour line one way to forget it, which its test must find."""
 
 from tests.conformance.mutants import (
+    containers,
     devices,
     events,
     host,
@@ -17,6 +18,7 @@ from tests.conformance.mutants.kit import BY_TEST, Mutant
 __all__ = [
     "BY_TEST",
     "Mutant",
+    "containers",
     "devices",
     "events",
     "host",

@@ -18,7 +18,9 @@ from hyperkit_toy.vms import ToyVMs
 from hyperkit_toy.volumes import ToyVolumes
 
 CAPABILITIES = Capabilities(
+    rename=True,
     bios=True,
+    disks=True,
     notes=True,
     attach=True,
     disk_resize=True,
