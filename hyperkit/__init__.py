@@ -39,7 +39,9 @@ from hyperkit.errors import (
 )
 from hyperkit.events import Event, VMChanged, VMCreated, VMDeleted, VMStateChanged
 from hyperkit.host import Host
+from hyperkit.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
 from hyperkit.jobs import Progress
+from hyperkit.leases import StaticLease
 from hyperkit.nic import Nic
 from hyperkit.records import HypervisorType, to_dict
 from hyperkit.snapshot import Snapshot
@@ -67,6 +69,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "VM",
+    "AclAction",
+    "AclDirection",
+    "AclProtocol",
+    "AclRule",
     "Allocation",
     "AlreadyExists",
     "Ambiguous",
@@ -95,6 +101,7 @@ __all__ = [
     "HypervisorType",
     "InvalidRequest",
     "InvalidState",
+    "IsolationPolicy",
     "KernelBoot",
     "KiB",
     "MiB",
@@ -107,6 +114,7 @@ __all__ = [
     "ResourceExhausted",
     "Snapshot",
     "StateReason",
+    "StaticLease",
     "Switch",
     "SwitchKind",
     "SwitchSpec",

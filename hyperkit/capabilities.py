@@ -142,12 +142,33 @@ class Capabilities:
     # NICs and switches
     nic_link: bool = _can("Can a NIC's link be set down?", "set a NIC's link state")
     nic_vlan: bool = _can("Can a NIC have an access VLAN?", "put a NIC into a VLAN")
+    nic_trunk: bool = _can("Can a NIC have tagged VLANs?", "let tagged VLANs through to a NIC")
+    nic_spoof_guard: bool = _can(
+        "Can a NIC be held to its own MAC address?", "keep a NIC from sending with another's MAC address"
+    )
+    nic_address_guard: bool = _can(
+        "Can a NIC be held to IP addresses of its own?", "keep a NIC from sending with another's IP address"
+    )
+    nic_dhcp_guard: bool = _can("Can a NIC be kept from serving DHCP?", "keep a NIC from answering as a DHCP server")
+    nic_router_guard: bool = _can(
+        "Can a NIC be kept from announcing IPv6 routes?", "keep a NIC from announcing itself as a router"
+    )
+    nic_isolation: bool = _can(
+        "Can NICs of one switch be kept apart?", "isolate a NIC from others of its switch", instead="use two switches"
+    )
+    nic_promiscuous: bool = _can(
+        "Can a NIC be sent all frames of its switch?", "send a NIC the frames of others on its switch"
+    )
+    nic_acl: bool = _can("Can a NIC have an access control list?", "give a NIC an access control list")
     switch_external: bool = _can("Can switches with an uplink be made?", "make external switches")
     switch_internal: bool = _can("Can switches shared with the host be made?", "make internal switches")
     switch_private: bool = _can("Can switches of VMs alone be made?", "make private switches")
     switch_subnet: bool = _can(
         "Can an internal switch have a subnet with NAT and DHCP?", "run NAT and DHCP on a switch"
     )
+    switch_leases: bool = _can("Can a switch keep addresses for NICs?", "keep static leases")
+    switch_openvswitch: bool = _can("Can a switch be a bridge of Open vSwitch?", "make switches of Open vSwitch")
+    switch_vlan: bool = _can("Can all of a switch be in one VLAN?", "put a switch into a VLAN")
 
     # Snapshots
     snapshots: bool = _can("Can snapshots be taken?", "take snapshots")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from enum import Enum
-from typing import NoReturn, TypeVar
+from enum import Enum, StrEnum
+from typing import Any, NoReturn, TypeVar, cast
 
 from hyperkit.errors import InvalidRequest
 from hyperkit.ids import is_unicast, normalize_mac
 from hyperkit.units import MiB, format_size
 
 E = TypeVar("E", bound=Enum)
+S = TypeVar("S", bound=StrEnum)
 
 # Refused everywhere, so that a script which works on one host works on the next: what one of the three
 # hypervisors, its file names or the XML and WQL behind it would choke on.
@@ -21,6 +22,21 @@ NAME_LENGTH = 80
 """Characters at most; the smallest limit of the three hypervisors (vSphere's)."""
 NAME_BYTES = 200
 """Bytes at most: what leaves room for an extension in a file name of 255."""
+
+
+def meant(kind: type[S], value: S | str) -> S:
+    """The member that a text means. What means none is left for the check, which names the field."""
+    if isinstance(value, kind):
+        return value
+    try:
+        return kind(value)
+    except ValueError:
+        return cast(S, value)
+
+
+def as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
+    """What was given as a list. A string is iterable too, and ``disks="a.qcow2"`` is not nine disks of a letter."""
+    return (values,) if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) else tuple(values)
 
 
 def refuse(field: str, value: object, wanted: str) -> NoReturn:
@@ -83,6 +99,11 @@ def size(field: str, value: object, *, least: int, multiple: int = 1) -> None:
         refuse(field, value, f"at least {format_size(least)}{meant}")
     if value % multiple:
         refuse(field, value, f"a multiple of {format_size(multiple)}")
+
+
+def vlan(field: str, value: object) -> None:
+    """The number of a VLAN: 0 and 4095 have other meanings in IEEE 802.1Q."""
+    whole(field, value, least=1, most=4094)
 
 
 def flag(field: str, value: object) -> None:

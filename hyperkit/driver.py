@@ -8,7 +8,8 @@ sleep, retry, log or check states: all that exists once, above, and so do
 * the shape of specs (`hyperkit.specs`) and what the capabilities and limits forbid (`hyperkit.guard`),
 * legal transitions, and verbs that have nothing to do (`hyperkit.states`),
 * names: a port gets the *ids* of switches and datastores in ``NicSpec.switch`` and ``DiskSpec.datastore``,
-* MAC addresses and disks that another VM has, waiting, progress, refresh, equality, events by comparison.
+* MAC addresses and disks that another VM has, VLANs and policies on switches that have none,
+* waiting, progress, refresh, equality, events by comparison.
 
 What is left to a port is what only the host can know: whether a name is free, a file is there and large
 enough, a job succeeded. A primitive that fails leaves the host as it found it. Exceptions of the vendor
@@ -47,6 +48,7 @@ from hyperkit.specs import (
     NicChange,
     NicSpec,
     SnapshotSpec,
+    SwitchChange,
     SwitchSpec,
     VMChange,
     VMSpec,
@@ -122,6 +124,9 @@ class VMPort(Protocol):
             * A NIC's model is the one asked for.
             * A NIC's link is up or down as asked for.
             * A NIC's VLAN is the one asked for.
+            * A NIC's trunk has the tagged VLANs and the native one asked for.
+            * A VLAN on a switch that carries none is InvalidRequest, and nothing is made.
+            * A NIC's isolation policy is the one asked for.
             * A switch that does not exist is NotFound, and the error names those there are.
             * A datastore that does not exist is NotFound, and the error names those there are.
             * An ISO is in the CD-ROM drive.
@@ -307,7 +312,8 @@ class NicPort(Protocol):
     def update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
         """Change a card, lastingly. ``change.switch`` is a switch's id, or an empty string for none.
 
-        Requires: `attach`; `hot_nic` unless the VM is off; `nic_link` to change the link.
+        Requires: `attach`; `hot_nic` unless the VM is off; `nic_link` to change the link; `nic_vlan`, `nic_trunk`,
+        and one capability for each part of a policy, to have them.
 
         Behaviour:
             * A NIC moves to another switch and keeps its id and address.
@@ -316,6 +322,11 @@ class NicPort(Protocol):
             * A NIC gets another address and keeps its place.
             * A NIC's new address that another VM has is AlreadyExists, and it keeps its own.
             * A running VM's NIC changes switch and link, and the change outlives a restart.
+            * A NIC gets another VLAN, and none.
+            * A NIC gets another isolation policy, and none.
+            * A NIC that is unplugged, plugged in again or gets another address keeps its policy.
+            * A NIC of another isolation policy keeps switch, address and link.
+            * A running VM's NIC changes its isolation policy, and the change outlives a restart.
         """
         ...
 
@@ -342,16 +353,32 @@ class SwitchPort(Protocol):
     def create(self, spec: SwitchSpec) -> SwitchRecord:
         """Create a switch that carries frames at once and after a restart of the host.
 
-        Requires: `switch_external`, `switch_internal` or `switch_private`; `switch_subnet` with a subnet.
+        Requires: `switch_external`, `switch_internal` or `switch_private`; `switch_subnet` with a subnet,
+        `switch_leases` with leases, `switch_openvswitch` on Open vSwitch, `switch_vlan` with a VLAN.
 
         Behaviour:
             * A private switch has neither uplink nor subnet.
             * An internal switch has the subnet, NAT and DHCP asked for.
             * An external switch has the uplink asked for.
+            * A switch of Open vSwitch has the bridge asked for, and carries VLANs.
+            * A switch has the VLAN asked for.
+            * A switch has the static leases asked for.
             * A new switch is active.
             * A switch name that is taken is AlreadyExists where names must be unique.
             * Two switches may have one name where they need not be unique.
             * VMs on a new switch can be started.
+        """
+        ...
+
+    def update(self, switch_id: str, change: SwitchChange) -> SwitchRecord:
+        """Change a switch: at once and lastingly, while VMs are plugged into it.
+
+        Requires: `switch_leases` to change the leases.
+
+        Behaviour:
+            * Static leases that are given take the place of all that were there, while a VM runs on the switch.
+            * Leases that one switch cannot keep are InvalidRequest, and those that it has stay.
+            * A guest gets the address of its lease.
         """
         ...
 

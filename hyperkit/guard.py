@@ -12,6 +12,7 @@ from typing import Any
 from hyperkit.capabilities import Capabilities
 from hyperkit.checks import refuse
 from hyperkit.errors import Unsupported
+from hyperkit.isolation import IsolationPolicy
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
     NORMAL_SHARES,
@@ -22,6 +23,7 @@ from hyperkit.specs import (
     NicChange,
     NicSpec,
     SnapshotSpec,
+    SwitchChange,
     SwitchSpec,
     VMChange,
     VMSpec,
@@ -89,8 +91,28 @@ def _disk(spec: DiskSpec) -> Iterator[str]:
 def _nic(spec: NicSpec) -> Iterator[str]:
     if spec.vlan is not None:
         yield "nic_vlan"
+    if spec.trunk:
+        yield "nic_trunk"
     if not spec.link_up:
         yield "nic_link"
+    yield from _policy(spec.policy)
+
+
+def _policy(policy: IsolationPolicy) -> Iterator[str]:
+    if policy.spoof_guard:
+        yield "nic_spoof_guard"
+    if policy.addresses:
+        yield "nic_address_guard"
+    if policy.dhcp_guard:
+        yield "nic_dhcp_guard"
+    if policy.router_guard:
+        yield "nic_router_guard"
+    if policy.isolated:
+        yield "nic_isolation"
+    if policy.promiscuous:
+        yield "nic_promiscuous"
+    if policy.rules:
+        yield "nic_acl"
 
 
 def _change(_vm_id: str, change: VMChange) -> Iterator[str]:
@@ -143,12 +165,29 @@ def _update_nic(_vm_id: str, _nic_id: str, change: NicChange) -> Iterator[str]:
     yield "attach"
     if change.link_up is not None:
         yield "nic_link"
+    if change.vlan:
+        yield "nic_vlan"
+    if change.trunk:
+        yield "nic_trunk"
+    if change.policy is not None:
+        yield from _policy(change.policy)
 
 
 def _switch(spec: SwitchSpec) -> Iterator[str]:
     yield f"switch_{spec.kind.value}"
     if spec.subnet is not None:
         yield "switch_subnet"
+    if spec.openvswitch:
+        yield "switch_openvswitch"
+    if spec.vlan is not None:
+        yield "switch_vlan"
+    if spec.leases:
+        yield "switch_leases"
+
+
+def _change_switch(_switch_id: str, change: SwitchChange) -> Iterator[str]:
+    if change.leases is not None:
+        yield "switch_leases"
 
 
 def _snapshot(_vm_id: str, spec: SnapshotSpec) -> Iterator[str]:
@@ -175,6 +214,7 @@ NEEDS: dict[str, Callable[..., Iterator[str]]] = {
     "nics.detach": _always("attach"),
     "nics.update": _update_nic,
     "switches.create": _switch,
+    "switches.update": _change_switch,
     "volumes.create": _always("volumes"),
     "volumes.delete": _always("volumes"),
     "volumes.upload": _always("transfer"),
@@ -204,6 +244,8 @@ def check(operation: str, args: tuple[Any, ...], capabilities: Capabilities, bac
         _limits_of_size(args[1], capabilities)
     elif operation in ("disks.attach", "volumes.create"):
         _format(args[1], capabilities, backend)
+    elif operation == "switches.create":
+        _tags(args[0], capabilities)
 
 
 def _limits_of_vm(spec: VMSpec, caps: Capabilities, backend: str) -> None:
@@ -213,6 +255,12 @@ def _limits_of_vm(spec: VMSpec, caps: Capabilities, backend: str) -> None:
             refuse(field, len(items), f"this host allows a VM at most {most}")
     for disk in spec.disks:
         _format(disk, caps, backend)
+
+
+def _tags(spec: SwitchSpec, caps: Capabilities) -> None:
+    """A host that has Open vSwitch has it because its other switches carry no tags."""
+    if spec.vlan is not None and caps.switch_openvswitch and not spec.openvswitch:
+        refuse("vlan", spec.vlan, "on this host only a switch with openvswitch=True carries VLANs")
 
 
 def _format(spec: DiskSpec | VolumeSpec, caps: Capabilities, backend: str) -> None:

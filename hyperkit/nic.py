@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hyperkit import checks
 from hyperkit.devices import Device, Devices, require_off_or_hot, require_room
+from hyperkit.isolation import IsolationPolicy
 from hyperkit.records import NicRecord, VMRecord, changed
 from hyperkit.resolve import check_macs_free, resolve_nics
-from hyperkit.specs import NicChange, NicSpec
+from hyperkit.specs import NicChange, NicSpec, check_trunk
 from hyperkit.switch import Switch
 
 
@@ -32,6 +33,21 @@ class Nic(Device[NicRecord]):
     def link_up(self) -> bool:
         """Whether its cable carries a signal."""
         return self._record.link_up
+
+    @property
+    def vlan(self) -> int | None:
+        """Its access VLAN, or the native one of its trunk; None if it has none of its own."""
+        return self._record.vlan
+
+    @property
+    def trunk(self) -> tuple[int, ...]:
+        """Its tagged VLANs."""
+        return self._record.trunk
+
+    @property
+    def policy(self) -> IsolationPolicy:
+        """What passes it."""
+        return self._record.policy
 
     def _siblings(self, record: VMRecord) -> Sequence[NicRecord]:
         return record.nics
@@ -63,6 +79,31 @@ class Nic(Device[NicRecord]):
         """
         return self._update(NicChange(mac=mac))
 
+    def set_vlan(self, vlan: int | None, *, trunk: Iterable[int] = ()) -> Nic:
+        """Put it into a VLAN, or into none of its own (None), in place of those it is in.
+
+        Args:
+            vlan: access VLAN; with a trunk, the native one: that of frames without a tag.
+            trunk: VLANs that pass with their tags.
+
+        Raises:
+            InvalidRequest: its switch carries no VLANs; the error names those that do.
+            InvalidState: the VM runs, and the host cannot change it now.
+        """
+        if vlan is not None:
+            checks.vlan("vlan", vlan)
+        return self._update(NicChange(vlan=vlan or 0, trunk=tuple(trunk)))
+
+    def set_policy(self, policy: IsolationPolicy) -> Nic:
+        """Give it another policy, in place of the one it has; ``IsolationPolicy()`` lets everything through.
+
+        Raises:
+            Unsupported: the host lacks a part of it.
+            InvalidRequest: its switch enforces no policies; the error names those that do.
+        """
+        checks.one_of("policy", policy, IsolationPolicy, ["IsolationPolicy(...)"])
+        return self._update(NicChange(policy=policy))
+
     def detach(self) -> None:
         """Take it out of the VM, for good.
 
@@ -77,12 +118,26 @@ class Nic(Device[NicRecord]):
         self._ready("hot_nic")
         if change.mac is not None and change.mac != self.mac:
             check_macs_free(self._host, [change.mac])
-        if change.switch:
-            (resolved,) = resolve_nics(self._host, [NicSpec(switch=change.switch)])
-            change = changed(change, switch=resolved.switch)
+        change = self._resolved(change)
         self._record = self._call(self._host.driver.nics.update, self._vm.id, self.id, change)
         self._vm.refresh()
         return self
+
+    def _resolved(self, change: NicChange) -> NicChange:
+        """The change with the switch's id, if the card as it would be fits its switch."""
+        now = self._record
+        vlan = now.vlan if change.vlan is None else change.vlan or None
+        trunk = now.trunk if change.trunk is None else change.trunk
+        policy = now.policy if change.policy is None else change.policy
+        check_trunk(trunk, vlan)
+        if change.switch or (
+            change.switch is None and now.switch_id and (change.vlan or change.trunk or change.policy)
+        ):
+            spec = NicSpec(switch=change.switch or now.switch_id, vlan=vlan, trunk=trunk, policy=policy)
+            (resolved,) = resolve_nics(self._host, [spec])
+            if change.switch:
+                change = changed(change, switch=resolved.switch)
+        return change
 
     def _summary(self) -> str:
         return f"{self.mac} on {self.switch!r}" if self.switch else f"{self.mac} unplugged"

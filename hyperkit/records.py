@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import attrs
 
 from hyperkit.containers import ContainerSpec
+from hyperkit.isolation import OPEN, IsolationPolicy
+from hyperkit.leases import StaticLease
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
     Allocation,
@@ -102,6 +104,8 @@ class NicRecord:
         mac: normalised, lower case with colons.
         switch_id: the switch it is plugged into, None if none that hyperkit can see.
         switch: that switch's name.
+
+    The other fields mean what they mean in `NicSpec`.
     """
 
     id: str
@@ -111,6 +115,8 @@ class NicRecord:
     model: str = ""
     vlan: int | None = None
     link_up: bool = True
+    trunk: tuple[int, ...] = ()
+    policy: IsolationPolicy = OPEN
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -191,7 +197,13 @@ class SnapshotRecord:
 
 @attrs.frozen(slots=False, kw_only=True)
 class SwitchRecord:
-    """A virtual switch. Fields mean what they mean in `SwitchSpec`; ``active`` is whether it carries frames now."""
+    """A virtual switch. Fields mean what they mean in `SwitchSpec`.
+
+    Attributes:
+        active: whether it carries frames now.
+        carries_vlans: whether NICs on it can be in VLANs of their own.
+        enforces_policies: whether NICs on it can have a policy.
+    """
 
     id: str
     name: str
@@ -201,6 +213,11 @@ class SwitchRecord:
     nat: bool = False
     dhcp: bool = False
     active: bool = True
+    leases: tuple[StaticLease, ...] = ()
+    openvswitch: bool = False
+    vlan: int | None = None
+    carries_vlans: bool = True
+    enforces_policies: bool = True
 
 
 @attrs.frozen(slots=False, kw_only=True)

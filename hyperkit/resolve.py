@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from hyperkit.checks import refuse
 from hyperkit.collection import pick
 from hyperkit.errors import AlreadyExists, Busy
-from hyperkit.records import changed
+from hyperkit.isolation import OPEN
+from hyperkit.records import SwitchRecord, changed
 from hyperkit.specs import DiskSpec, NicSpec
 
 if TYPE_CHECKING:
@@ -21,15 +23,32 @@ def resolve_nics(host: Host, nics: Iterable[NicSpec]) -> tuple[NicSpec, ...]:
 
     Raises:
         NotFound: no such switch; the error names those there are.
+        InvalidRequest: a switch that carries no VLANs, or enforces no policies, for a NIC that has one.
     """
     nics = tuple(nics)
     if not any(nic.switch for nic in nics):
         return nics
     switches = host.driver.switches.list()
-    return tuple(
-        changed(nic, switch=pick("switch", switches, nic.switch, host.url, _NEW_SWITCH).id) if nic.switch else nic
-        for nic in nics
-    )
+    return tuple(plugged(nic, switches, host.url) if nic.switch else nic for nic in nics)
+
+
+def plugged(nic: NicSpec, switches: Sequence[SwitchRecord], url: str) -> NicSpec:
+    """A NIC's spec with the id of its switch, which can do what the NIC needs.
+
+    Raises:
+        NotFound, InvalidRequest: as `resolve_nics`.
+    """
+    switch = pick("switch", switches, nic.switch or "", url, _NEW_SWITCH)
+    for field, wanted, able, does in (
+        ("vlan", nic.vlan, "carries_vlans", "carries VLANs"),
+        ("trunk", nic.trunk, "carries_vlans", "carries VLANs"),
+        ("policy", None if nic.policy == OPEN else nic.policy, "enforces_policies", "enforces policies"),
+    ):
+        if wanted and not getattr(switch, able):
+            others = ", ".join(repr(other.name) for other in switches if getattr(other, able))
+            where = f"; of this host's switches, {others} can" if others else "; none of this host's switches can"
+            refuse(field, wanted, f"a switch that {does}, which {switch.name!r} cannot{where}")
+    return changed(nic, switch=switch.id)
 
 
 def resolve_disks(host: Host, disks: Iterable[DiskSpec]) -> tuple[DiskSpec, ...]:

@@ -11,15 +11,17 @@ from collections.abc import Iterable
 from enum import StrEnum
 from ipaddress import IPv4Network, ip_network
 from pathlib import PurePath
-from typing import Any, Protocol, TypedDict, TypeVar, cast
+from typing import Any, Protocol, TypedDict, cast
 
 import attrs
 
 from hyperkit import checks
+from hyperkit.checks import as_tuple as _tuple
+from hyperkit.checks import meant as _meant
 from hyperkit.containers import ContainerSpec
+from hyperkit.isolation import OPEN, IsolationPolicy
+from hyperkit.leases import StaticLease, check_leases
 from hyperkit.units import KiB, MiB
-
-E = TypeVar("E", bound=StrEnum)
 
 NORMAL_SHARES = 100
 
@@ -88,16 +90,6 @@ class SwitchKind(StrEnum):
     """One another only."""
 
 
-def _meant(kind: type[E], value: E | str) -> E:
-    """The member that a text means. What means none is left for the check, which names the field."""
-    if isinstance(value, kind):
-        return value
-    try:
-        return kind(value)
-    except ValueError:
-        return cast(E, value)
-
-
 def _firmware(value: Firmware | str) -> Firmware:
     return _meant(Firmware, value)
 
@@ -134,9 +126,20 @@ def _path_of(thing: str | PurePath | Located | None) -> str | None:
     return cast("str | None", thing if thing is None or isinstance(thing, str) else getattr(thing, "path", thing))
 
 
-def _tuple(values: Iterable[Any]) -> tuple[Any, ...]:
-    # A string is iterable too, and disks="a.qcow2" must not become nine one-letter disks.
-    return (values,) if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) else tuple(values)
+def _leases(values: Iterable[StaticLease]) -> tuple[StaticLease, ...]:
+    return _tuple(values)
+
+
+def _leases_or_none(values: Iterable[StaticLease] | None) -> tuple[StaticLease, ...] | None:
+    return None if values is None else _leases(values)
+
+
+def _trunk(values: Iterable[int]) -> tuple[int, ...]:
+    return _tuple(values)
+
+
+def _trunk_or_none(values: Iterable[int] | None) -> tuple[int, ...] | None:
+    return None if values is None else _trunk(values)
 
 
 @attrs.frozen(slots=False)
@@ -275,8 +278,10 @@ class NicSpec:
         mac: its address; None lets the host choose. Any usual way of writing one, kept as ``52:54:00:12:34:56``.
         model: the card the guest sees, in the host's words (``virtio``, ``e1000e``, ``vmxnet3``); None is the
             host's default.
-        vlan: access VLAN, 1 to 4094; None is untagged.
+        vlan: access VLAN, 1 to 4094; None is its switch's. With `trunk`, the native VLAN: that of untagged frames.
         link_up: whether the cable carries a signal.
+        trunk: VLANs that pass with their tags; kept in ascending order.
+        policy: what passes at all.
     """
 
     switch: str | None = attrs.field(default=None, converter=_name_of)
@@ -284,6 +289,8 @@ class NicSpec:
     model: str | None = None
     vlan: int | None = None
     link_up: bool = True
+    trunk: tuple[int, ...] = attrs.field(default=(), converter=_trunk, kw_only=True)
+    policy: IsolationPolicy = attrs.field(default=OPEN, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if self.switch is not None:
@@ -294,8 +301,11 @@ class NicSpec:
         if self.model is not None and not named:
             checks.refuse("model", self.model, "the name of a card, such as 'virtio' or 'e1000e'")
         if self.vlan is not None:
-            checks.whole("vlan", self.vlan, least=1, most=4094)
+            checks.vlan("vlan", self.vlan)
         checks.flag("link_up", self.link_up)
+        if self.trunk:
+            object.__setattr__(self, "trunk", check_trunk(self.trunk, self.vlan))
+        checks.one_of("policy", self.policy, IsolationPolicy, ["IsolationPolicy(...)"])
 
 
 @attrs.frozen(slots=False)
@@ -464,11 +474,17 @@ class NicChange:
         switch: the switch to plug it into instead, by name or id; an empty string pulls the cable out.
         mac: another address.
         link_up: whether the cable carries a signal.
+        vlan: another access VLAN, or native one; 0 for none of its own.
+        trunk: other tagged VLANs; an empty tuple for none.
+        policy: another policy; `OPEN` lets everything through.
     """
 
     switch: str | None = None
     mac: str | None = None
     link_up: bool | None = None
+    vlan: int | None = None
+    trunk: tuple[int, ...] | None = attrs.field(default=None, converter=_trunk_or_none)
+    policy: IsolationPolicy | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.switch is not None and self.switch != "":
@@ -477,6 +493,12 @@ class NicChange:
             object.__setattr__(self, "mac", checks.mac("mac", self.mac))
         if self.link_up is not None:
             checks.flag("link_up", self.link_up)
+        if self.vlan is not None:
+            checks.whole("vlan", self.vlan, least=0, most=4094)
+        if self.trunk:
+            object.__setattr__(self, "trunk", check_trunk(self.trunk, self.vlan))
+        if self.policy is not None:
+            checks.one_of("policy", self.policy, IsolationPolicy, ["IsolationPolicy(...)"])
 
 
 @attrs.frozen(slots=False)
@@ -490,6 +512,9 @@ class SwitchSpec:
         subnet: internal only: an IPv4 network such as ``192.168.150.0/24`` whose first address is the host's.
         nat: internal only: translate addresses on the way outside, else route them.
         dhcp: internal only: hand out addresses of the subnet.
+        leases: with `dhcp`: who gets which address, always.
+        openvswitch: external only: the uplink is a bridge of Open vSwitch.
+        vlan: the VLAN of every NIC on it that has none of its own.
     """
 
     name: str
@@ -498,6 +523,9 @@ class SwitchSpec:
     subnet: str | None = attrs.field(default=None, kw_only=True)
     nat: bool = attrs.field(default=True, kw_only=True)
     dhcp: bool = attrs.field(default=True, kw_only=True)
+    leases: tuple[StaticLease, ...] = attrs.field(default=(), converter=_leases, kw_only=True)
+    openvswitch: bool = attrs.field(default=False, kw_only=True)
+    vlan: int | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         checks.name("name", self.name)
@@ -512,11 +540,34 @@ class SwitchSpec:
             if self.kind is not SwitchKind.INTERNAL:
                 checks.refuse("subnet", self.subnet, "only an internal switch has a subnet")
             object.__setattr__(self, "subnet", check_subnet("subnet", self.subnet))
+        checks.flag("openvswitch", self.openvswitch)
+        if self.openvswitch and self.kind is not SwitchKind.EXTERNAL:
+            checks.refuse("openvswitch", True, "only an external switch is on a bridge that is there already")
+        if self.vlan is not None:
+            checks.vlan("vlan", self.vlan)
+        checks.all_are("leases", self.leases, StaticLease)
+        if self.leases:
+            check_leases(self.leases, self.subnet if self.dhcp else None)
 
     @property
     def network(self) -> IPv4Network | None:
         """The subnet, parsed."""
         return IPv4Network(self.subnet) if self.subnet else None
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class SwitchChange:
+    """What is to be different about a switch; None leaves a field as it is. Fields mean what they mean in `SwitchSpec`.
+
+    Attributes:
+        leases: all of them: those that are not named are no more.
+    """
+
+    leases: tuple[StaticLease, ...] | None = attrs.field(default=None, converter=_leases_or_none)
+
+    def __attrs_post_init__(self) -> None:
+        if self.leases is not None:
+            checks.all_are("leases", self.leases, StaticLease)
 
 
 @attrs.frozen(slots=False)
@@ -582,6 +633,15 @@ def check_allocations(cpu: Allocation, memory: Allocation, cpus: int, size: int)
         checks.refuse("memory_allocation.reservation", memory.reservation, f"at most the VM's memory ({size})")
     if memory.limit is not None:
         checks.size("memory_allocation.limit", memory.limit, least=MiB)
+
+
+def check_trunk(trunk: tuple[object, ...], vlan: object) -> tuple[int, ...]:
+    """The tagged VLANs, in ascending order. The native one is untagged, so that it is not among them."""
+    for index, value in enumerate(trunk):
+        checks.vlan(f"trunk[{index}]", value)
+    if len(set(trunk)) != len(trunk) or vlan in trunk:
+        checks.refuse("trunk", trunk, "each VLAN once, and not the native one (vlan), whose frames have no tag")
+    return tuple(sorted(cast("tuple[int, ...]", trunk)))
 
 
 def check_subnet(field: str, value: object) -> str:

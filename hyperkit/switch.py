@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from hyperkit.collection import Collection
 from hyperkit.errors import Busy
 from hyperkit.handle import Handle
+from hyperkit.leases import StaticLease, check_leases
 from hyperkit.records import SwitchRecord
-from hyperkit.specs import SwitchKind, SwitchSpec
+from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
 
 if TYPE_CHECKING:
     from hyperkit.vm import VM
@@ -36,12 +37,33 @@ class Switch(Handle[SwitchRecord]):
         """Its IPv4 network, if it has one."""
         return self._record.subnet
 
+    @property
+    def leases(self) -> tuple[StaticLease, ...]:
+        """The addresses that its DHCP server keeps."""
+        return self._record.leases
+
     def _read(self) -> SwitchRecord:
         return self._host.driver.switches.get(self.id)
 
     def vms(self) -> list[VM]:
         """The VMs that are plugged into it. Asks the host."""
         return self._host.vms.find(lambda vm: any(nic.switch_id == self.id for nic in vm.record.nics))
+
+    def configure(self, *, leases: Iterable[StaticLease]) -> Switch:
+        """Change it at once and lastingly; VMs that are plugged into it run on.
+
+        Args:
+            leases: all static leases; those that are not among them are no more. A guest that has another address
+                keeps it until it asks again.
+
+        Raises:
+            InvalidRequest: an address outside the subnet, or that two leases have; or the switch has no DHCP.
+        """
+        change = SwitchChange(leases=leases)
+        there = self.refresh().record
+        check_leases(change.leases or (), there.subnet if there.dhcp else None)
+        self._record = self._call(self._host.driver.switches.update, self.id, change)
+        return self
 
     def delete(self) -> None:
         """Delete it.
@@ -93,17 +115,30 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
         subnet: str | None = None,
         nat: bool = True,
         dhcp: bool = True,
+        leases: Iterable[StaticLease] = (),
+        openvswitch: bool = False,
+        vlan: int | None = None,
     ) -> Switch:
         """Create a switch that works at once and after the host restarts. Arguments as in `SwitchSpec`.
 
         Raises:
             AlreadyExists: the name is taken, where names must be unique.
-            InvalidRequest: the subnet or uplink is not acceptable.
+            InvalidRequest: the subnet, uplink, a lease or the VLAN is not acceptable.
             Unsupported: the host cannot make this kind.
         """
         spec = (
             name
             if isinstance(name, SwitchSpec)
-            else SwitchSpec(name, kind, uplink=uplink, subnet=subnet, nat=nat, dhcp=dhcp)
+            else SwitchSpec(
+                name,
+                kind,
+                uplink=uplink,
+                subnet=subnet,
+                nat=nat,
+                dhcp=dhcp,
+                leases=leases,
+                openvswitch=openvswitch,
+                vlan=vlan,
+            )
         )
         return self._handle(self._host.driver.switches.create(spec))

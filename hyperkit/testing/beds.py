@@ -155,6 +155,7 @@ class Bed(ABC):
     other_iso: str | None = None
     directory: str | None = None
     uplink: str | None = None
+    open_vswitch: str | None = None
     bus: DiskBus | None = None
     nic_model: str | None = None
     container: ContainerSpec | None = None
@@ -284,6 +285,13 @@ class Bed(ABC):
             kind = SwitchKind.PRIVATE if able.switch_private else SwitchKind.INTERNAL
             return self.host.switches.create(self.name_for("switch"), kind)
         return self.host.switches.create(self.name_for("switch"), SwitchKind.EXTERNAL, uplink=self.uplink)
+
+    def vlan_switch(self) -> Switch:
+        """A new switch that carries VLANs: of Open vSwitch where the host has it, since its others carry none there."""
+        if not self.host.capabilities.switch_openvswitch:
+            return self.switch()
+        name = self.name_for("vlans")
+        return self.host.switches.create(name, SwitchKind.EXTERNAL, uplink=self.open_vswitch, openvswitch=True)
 
     def image(self, size: int = 8 * MiB) -> str:
         """The path of a disk image that somebody made without hyperkit."""

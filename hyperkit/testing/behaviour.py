@@ -23,6 +23,7 @@ FACTS = {
     "other_iso": "a second ISO",
     "directory": "the path of a directory",
     "uplink": "an uplink for an external switch",
+    "open_vswitch": "a bridge of Open vSwitch",
     "bus": "a bus for disks that is not the default one",
     "nic_model": "a model of NIC that is not the default one",
     "container": "a root directory that a container can be started from",

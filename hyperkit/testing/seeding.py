@@ -22,7 +22,10 @@ from hyperkit.containers import ContainerSpec
 from hyperkit.driver import Driver
 from hyperkit.errors import AlreadyExists, HyperkitError, InvalidRequest, NotFound
 from hyperkit.instrument import instrument
+from hyperkit.isolation import AclRule, IsolationPolicy
+from hyperkit.leases import StaticLease
 from hyperkit.records import VMRecord, changed
+from hyperkit.resolve import plugged
 from hyperkit.specs import (
     Allocation,
     BootDevice,
@@ -49,7 +52,7 @@ Seed = str | Mapping[str, Any]
 """One thing, as plain data: its name or path alone, or its fields."""
 
 GUEST = ("deaf", "shutdown_seconds", "boot_seconds")
-HOST = ("name", "cpus", "memory", "uplinks", "boot_seconds")
+HOST = ("name", "cpus", "memory", "uplinks", "open_vswitches", "boot_seconds")
 _FILE_SIZE = 1 * GiB
 _RUNS = (PowerState.RUNNING, PowerState.PAUSED)
 
@@ -86,7 +89,8 @@ def seed(
         switches: ``{"name": "lan", "kind": "internal", "subnet": "192.168.150.0/24"}``.
         datastores: ``name``, ``path``, ``capacity``; one that exists gets the capacity.
         files: ``path``, ``size``, ``format``, ``data`` (text or bytes).
-        host: ``name``, ``cpus``, ``memory``, ``uplinks``, and ``boot_seconds`` of guests that are yet to come.
+        host: ``name``, ``cpus``, ``memory``, ``uplinks``, ``open_vswitches`` (bridges of Open vSwitch), and
+            ``boot_seconds`` of guests that are yet to come.
 
     Raises:
         InvalidRequest: an unknown key, or a value that no spec accepts; its field is ``vms[0].disks[1].size``.
@@ -140,13 +144,14 @@ class _Seeding:
             check_memory("memory", fields["memory"])
         if "boot_seconds" in data:
             self._world.boot_seconds = _seconds(data, "boot_seconds", None) or 0.0
-        if "uplinks" in data:
-            uplinks = data["uplinks"]
-            if isinstance(uplinks, str) or not isinstance(uplinks, Iterable):
-                checks.refuse("uplinks", uplinks, "a list of names")
-            self._world.uplinks = set(uplinks)
-            for uplink in self._world.uplinks:
-                checks.name("uplinks", uplink)
+        for field in ("uplinks", "open_vswitches"):
+            if field in data:
+                bridges = data[field]
+                if isinstance(bridges, str) or not isinstance(bridges, Iterable):
+                    checks.refuse(field, bridges, "a list of names")
+                setattr(self._world, field, set(bridges))
+                for bridge in getattr(self._world, field):
+                    checks.name(field, bridge)
         self._world.host = changed(self._world.host, **fields)
 
     def datastore(self, data: dict[str, Any]) -> None:
@@ -185,7 +190,7 @@ class _Seeding:
         self._world.add_file(str(path), size, raw, format_)
 
     def switch(self, data: dict[str, Any]) -> None:
-        spec = _make(SwitchSpec, data, {"kind": _enum(SwitchKind)})
+        spec = _make(SwitchSpec, data, {"kind": _enum(SwitchKind), "leases": _list(StaticLease, "mac")})
         self._driver.switches.create(spec)
 
     def vm(self, data: dict[str, Any]) -> None:
@@ -233,7 +238,8 @@ class _Seeding:
         for nic in spec.nics:
             if nic.mac in self._macs:
                 raise AlreadyExists(f"MAC address {nic.mac} belongs to VM {self._macs[nic.mac]!r}")
-        nics = tuple(changed(n, switch=_id("switch", world.switches, n.switch)) if n.switch else n for n in spec.nics)
+        switches = list(world.switches.values())
+        nics = tuple(plugged(nic, switches, self._driver.url) if nic.switch else nic for nic in spec.nics)
         disks = tuple(
             changed(d, datastore=_id("datastore", world.datastores, d.datastore)) if d.datastore else d
             for d in spec.disks
@@ -380,7 +386,7 @@ _VM: dict[str, Convert] = {
     "cpu_allocation": _nested(Allocation),
     "memory_allocation": _nested(Allocation),
     "disks": _list(DiskSpec, "path", format=_enum(DiskFormat), bus=_enum(DiskBus)),
-    "nics": _list(NicSpec, "switch"),
+    "nics": _list(NicSpec, "switch", policy=_nested(IsolationPolicy, rules=_list(AclRule, "action"))),
     "firmware": _enum(Firmware),
     "boot_order": _boot_order,
     "kernel": _nested(KernelBoot),

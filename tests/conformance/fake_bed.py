@@ -98,6 +98,7 @@ class FakeBed(Bed):
     missing_path = f"{IMAGES}/no-such-file.qcow2"
     directory = IMAGES
     uplink = "eth0"
+    open_vswitch = "ovs0"
     bus = DiskBus.SCSI
     nic_model = "e1000e"
     content = True

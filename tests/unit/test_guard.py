@@ -31,7 +31,9 @@ from hyperkit import (
 from hyperkit.capabilities import names
 from hyperkit.driver import PORTS, operations
 from hyperkit.guard import NEEDS, check
-from hyperkit.specs import DEFAULT_ALLOCATION, NicChange, SnapshotSpec, VMChange, VolumeSpec
+from hyperkit.isolation import AclRule, IsolationPolicy
+from hyperkit.leases import StaticLease
+from hyperkit.specs import DEFAULT_ALLOCATION, NicChange, SnapshotSpec, SwitchChange, VMChange, VolumeSpec
 from hyperkit.states import PowerAction
 from tests.unit.support import refusal
 
@@ -61,6 +63,18 @@ FULL = VMSpec(
     notes="n",
     autostart=True,
 )
+
+
+POLICIES: list[tuple[dict[str, Any], set[str]]] = [
+    ({"spoof_guard": True}, {"nic_spoof_guard"}),
+    ({"spoof_guard": True, "addresses": ["10.0.0.1"]}, {"nic_spoof_guard", "nic_address_guard"}),
+    ({"dhcp_guard": True}, {"nic_dhcp_guard"}),
+    ({"router_guard": True}, {"nic_router_guard"}),
+    ({"isolated": True}, {"nic_isolation"}),
+    ({"promiscuous": True}, {"nic_promiscuous"}),
+    ({"rules": [AclRule("deny", "in")]}, {"nic_acl"}),
+]
+"""What each part of a policy needs."""
 
 
 def vm(**fields: Any) -> VMSpec:
@@ -110,6 +124,7 @@ def test_guarded_operations_exist(operation: str) -> None:
             ("switches.create", (SwitchSpec("s", kind, uplink="e" if kind == "external" else None),))
             for kind in SwitchKind
         ),
+        ("switches.update", ("id", SwitchChange(leases=()))),
         ("volumes.create", ("id", VolumeSpec("v", GiB))),
         ("volumes.delete", ("id",)),
         ("volumes.upload", ("id", "n", io.BytesIO(), 0)),
@@ -162,6 +177,8 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("vms.create", (vm(disks=[DiskSpec(base="/b", linked=False)]),), {"bios", "disks", "copied_disks"}),
         ("vms.create", (vm(nics=[NicSpec()]),), {"bios"}),
         ("vms.create", (vm(nics=[NicSpec(vlan=1)]),), {"bios", "nic_vlan"}),
+        ("vms.create", (vm(nics=[NicSpec(trunk=[1])]),), {"bios", "nic_trunk"}),
+        ("vms.create", (vm(nics=[NicSpec(policy=IsolationPolicy(spoof_guard=True))]),), {"bios", "nic_spoof_guard"}),
         ("vms.create", (vm(nics=[NicSpec(), NicSpec(link_up=False)]),), {"bios", "nic_link"}),
         # Changes: what takes something away needs nothing
         ("vms.configure", ("id", VMChange()), set()),
@@ -220,7 +237,30 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("nics.update", ("id", "nic0", NicChange(switch="s")), {"attach"}),
         ("nics.update", ("id", "nic0", NicChange(link_up=True)), {"attach", "nic_link"}),
         ("nics.update", ("id", "nic0", NicChange(link_up=False)), {"attach", "nic_link"}),
+        ("nics.update", ("id", "nic0", NicChange(vlan=1)), {"attach", "nic_vlan"}),
+        ("nics.update", ("id", "nic0", NicChange(trunk=(1,))), {"attach", "nic_trunk"}),
+        ("nics.update", ("id", "nic0", NicChange(vlan=0, trunk=(), policy=IsolationPolicy())), {"attach"}),
+        *(
+            ("nics.attach", ("id", NicSpec(policy=IsolationPolicy(**policy))), {"attach", *wanted})
+            for policy, wanted in POLICIES
+        ),
+        *(
+            ("nics.update", ("id", "nic0", NicChange(policy=IsolationPolicy(**policy))), {"attach", *wanted})
+            for policy, wanted in POLICIES
+        ),
         # Switches, volumes, snapshots, guests
+        ("switches.update", ("id", SwitchChange()), set()),
+        ("switches.update", ("id", SwitchChange(leases=())), {"switch_leases"}),
+        (
+            "switches.create",
+            (SwitchSpec("s", "internal", subnet="10.0.0.0/24", leases=[StaticLease("52:54:00:00:00:01", "10.0.0.2")]),),
+            {"switch_internal", "switch_subnet", "switch_leases"},
+        ),
+        (
+            "switches.create",
+            (SwitchSpec("s", "external", uplink="e", openvswitch=True, vlan=5),),
+            {"switch_external", "switch_openvswitch", "switch_vlan"},
+        ),
         ("switches.create", (SwitchSpec("s"),), {"switch_private"}),
         ("switches.create", (SwitchSpec("s", SwitchKind.INTERNAL),), {"switch_internal"}),
         ("switches.create", (SwitchSpec("s", SwitchKind.EXTERNAL, uplink="e"),), {"switch_external"}),
@@ -311,6 +351,15 @@ def test_a_limit_that_is_passed_is_named(
         check(operation, args, but(**limits), URL)
     assert (caught.value.field, caught.value.value) == (field, value)
     check(operation, args, EVERYTHING, URL)
+
+
+def test_a_host_with_open_vswitch_carries_vlans_there_only() -> None:
+    spec = SwitchSpec("s", "external", uplink="e", vlan=5)
+    with pytest.raises(InvalidRequest, match="openvswitch=True") as caught:
+        check("switches.create", (spec,), EVERYTHING, URL)
+    assert caught.value.field == "vlan"
+    check("switches.create", (spec,), but(switch_openvswitch=False), URL)
+    check("switches.create", (attrs.evolve(spec, openvswitch=True),), EVERYTHING, URL)
 
 
 @pytest.mark.parametrize(

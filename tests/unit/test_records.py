@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import hyperkit
 from hyperkit import (
+    AclRule,
     Allocation,
     BootDevice,
     CpuTopology,
@@ -25,11 +26,13 @@ from hyperkit import (
     Firmware,
     GiB,
     HypervisorType,
+    IsolationPolicy,
     KernelBoot,
     NicSpec,
     PowerState,
     Progress,
     StateReason,
+    StaticLease,
     SwitchKind,
     SwitchSpec,
     VMChanged,
@@ -55,8 +58,11 @@ from hyperkit.records import (
     VolumeRecord,
     changed,
 )
-from hyperkit.specs import NicChange, SnapshotSpec, VMChange, VolumeSpec
+from hyperkit.specs import NicChange, SnapshotSpec, SwitchChange, VMChange, VolumeSpec
 
+POLICY = IsolationPolicy(
+    spoof_guard=True, addresses=["10.0.0.2"], rules=[AclRule("deny", "in", "tcp", remote="10.0.0.0/8", port=22)]
+)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 VM = VMRecord(
@@ -73,7 +79,9 @@ VM = VMRecord(
     disks=(
         DiskRecord(id="vda", path="/a", size=None, format=DiskFormat.RAW, bus=DiskBus.SATA, created=True, base="/b"),
     ),
-    nics=(NicRecord(id="n", mac="52:54:00:00:00:01", switch_id="7", switch="lan", vlan=3, link_up=False),),
+    nics=(
+        NicRecord(id="n", mac="52:54:00:00:00:01", switch_id="7", switch="lan", vlan=3, link_up=False, policy=POLICY),
+    ),
     cdroms=(CdromRecord(id="sda", iso="/i"), CdromRecord(id="sdb")),
     firmware=Firmware.UEFI,
     boot_order=(BootDevice.NETWORK, BootDevice.DISK),
@@ -111,7 +119,11 @@ ONE_OF_EACH: list[attrs.AttrsInstance] = [
     VMSpec("web1", disks=[DiskSpec(size=GiB)], nics=[NicSpec()], boot_order=list(BootDevice)),
     VMChange(cpus=2, boot_order=(BootDevice.DISK,)),
     SnapshotSpec("s"),
-    NicChange(switch=""),
+    NicChange(switch="", trunk=(5, 6), policy=POLICY),
+    SwitchChange(leases=[StaticLease("52:54:00:00:00:01", "10.0.0.2", "web1")]),
+    StaticLease("52:54:00:00:00:01", "10.0.0.2"),
+    POLICY,
+    *POLICY.rules,
     SwitchSpec("lan", SwitchKind.INTERNAL, subnet="10.0.0.0/24"),
     VolumeSpec("v", GiB),
     Progress(0.5, "saving", 1, None),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import hyperkit
 from hyperkit import (
+    AclRule,
     Allocation,
     AlreadyExists,
     BootDevice,
@@ -22,6 +23,7 @@ from hyperkit import (
     GiB,
     Host,
     InvalidRequest,
+    IsolationPolicy,
     MiB,
     NicSpec,
     NotFound,
@@ -39,13 +41,27 @@ from hyperkit.backends.fake.world import World
 from hyperkit.testing.seeding import GUEST, change_guest, seed
 
 INVENTORY: dict[str, Any] = {
-    "host": {"name": "lab1", "cpus": 8, "memory": "64 GiB", "uplinks": ["br0"], "boot_seconds": 20},
+    "host": {
+        "name": "lab1",
+        "cpus": 8,
+        "memory": "64 GiB",
+        "uplinks": ["br0"],
+        "open_vswitches": ["ovs1"],
+        "boot_seconds": 20,
+    },
     "datastores": ["slow", {"name": "fast", "path": "/srv/fast", "capacity": "100 GiB"}, {"name": "default"}],
     "files": ["/isos/debian.iso", {"path": "/images/base.qcow2", "size": "2 GiB", "data": "boot"}],
     "switches": [
         "quiet",
         {"name": "lan", "kind": "internal", "subnet": "192.168.150.0/24", "dhcp": False},
         {"name": "wan", "kind": "external", "uplink": "br0"},
+        {"name": "tagged", "kind": "external", "uplink": "ovs1", "openvswitch": True, "vlan": 7},
+        {
+            "name": "leasing",
+            "kind": "internal",
+            "subnet": "192.168.151.0/24",
+            "leases": [{"mac": "52:54:00:00:00:01", "address": "192.168.151.10", "name": "web1"}],
+        },
     ],
     "vms": [
         "bare",
@@ -66,7 +82,19 @@ INVENTORY: dict[str, Any] = {
                 {"size": "20 GiB", "datastore": "fast", "format": "raw", "bus": "scsi"},
                 {"base": "/images/base.qcow2"},
             ],
-            "nics": ["lan", {"switch": "wan", "mac": "52-54-00-AA-BB-CC", "vlan": 12}, {}],
+            "nics": [
+                "lan",
+                {"switch": "wan", "mac": "52-54-00-AA-BB-CC"},
+                {"switch": "tagged", "vlan": 12, "trunk": [14, 13]},
+                {
+                    "switch": "lan",
+                    "policy": {
+                        "spoof_guard": True,
+                        "rules": [{"action": "deny", "direction": "in", "port": 22, "protocol": "tcp"}],
+                    },
+                },
+                {},
+            ],
             "snapshots": ["clean", {"name": "patched", "description": "by hand", "memory": False}],
             "guest": {"shutdown_seconds": 30, "boot_seconds": 5},
             "notes": "do not touch",
@@ -103,7 +131,11 @@ def test_every_kind_of_thing_is_there_as_the_data_say(host: Host) -> None:
         ("quiet", SwitchKind.PRIVATE, None, None),
         ("lan", SwitchKind.INTERNAL, "192.168.150.0/24", None),
         ("wan", SwitchKind.EXTERNAL, None, "br0"),
+        ("tagged", SwitchKind.EXTERNAL, None, "ovs1"),
+        ("leasing", SwitchKind.INTERNAL, "192.168.151.0/24", None),
     }
+    assert [lease.name for lease in host.switches.one(name="leasing").leases] == ["web1"]
+    assert host.switches.one(name="tagged").record.vlan == 7
     assert not host.switches.one(name="lan").record.dhcp
 
     old = host.vms.one(name="old")
@@ -113,7 +145,9 @@ def test_every_kind_of_thing_is_there_as_the_data_say(host: Host) -> None:
     assert [disk.path for disk in old.disks] == ["/srv/fast/old-0.raw", "/fake/images/old-0.qcow2"]
     assert [disk.record.format for disk in old.disks] == [DiskFormat.RAW, DiskFormat.QCOW2]
     assert old.disks[1].record.base == "/images/base.qcow2"
-    assert [nic.switch for nic in old.nics] == ["lan", "wan", None]
+    assert [nic.switch for nic in old.nics] == ["lan", "wan", "tagged", "lan", None]
+    assert (old.nics[2].vlan, old.nics[2].trunk) == (12, (13, 14))
+    assert old.nics[3].policy == IsolationPolicy(spoof_guard=True, rules=[AclRule("deny", "in", "tcp", port=22)])
     assert old.nics[1].mac == "52:54:00:aa:bb:cc"
     assert old.cdroms[0].iso == "/isos/debian.iso"
     snapshots = {snapshot.name: snapshot for snapshot in old.snapshots}
@@ -238,12 +272,23 @@ def test_a_guest_changes_later_and_keeps_what_was_not_named(host: Host) -> None:
         ({"vms": [7]}, "vms[0]", "a name, or a dict"),
         ({"switches": [{"name": "lan", "kind": "nat"}]}, "switches[0].kind", "external, internal, private"),
         ({"switches": [{"name": "lan", "kind": "external", "uplink": "br9"}]}, "switches[0].uplink", "eth0, eth1"),
+        ({"switches": [{"name": "s", "leases": [{"mac": "x"}]}]}, "switches[0].leases[0].mac", "a MAC address"),
+        (
+            {"vms": [{"name": "a", "nics": [{"policy": {"rules": [{"action": "pass", "direction": "in"}]}}]}]},
+            "vms[0].nics[0].policy.rules[0].action",
+            "one of allow, deny",
+        ),
+        (
+            {"switches": ["plain"], "vms": [{"name": "a", "nics": [{"switch": "plain", "vlan": 5}]}]},
+            "vms[0].vlan",
+            "carries VLANs",
+        ),
         ({"datastores": [{"name": "a", "size": 5}]}, "datastores[0].size", "name, path, capacity"),
         ({"datastores": [{"name": "default", "path": "/x"}]}, "datastores[0].path", "is at /fake/images"),
         ({"files": ["debian.iso"]}, "files[0].path", "an absolute path"),
         ({"files": [{"path": "/a/b", "data": "long", "size": 2}]}, "files[0].size", "at least 4 B"),
         ({"files": [{"path": "/a/b", "data": [1]}]}, "files[0].data", "text or bytes"),
-        ({"host": {"ram": 1}}, "host.ram", "name, cpus, memory, uplinks, boot_seconds"),
+        ({"host": {"ram": 1}}, "host.ram", "name, cpus, memory, uplinks, open_vswitches, boot_seconds"),
         ({"host": {"boot_seconds": -1}}, "host.boot_seconds", "0 or more"),
         ({"host": {"uplinks": "eth0"}}, "host.uplinks", "a list of names"),
     ],

@@ -31,7 +31,7 @@ from hyperkit import (
     VMSpec,
 )
 from hyperkit.checks import NAME_LENGTH
-from hyperkit.specs import ChangeFields, NicChange, SnapshotSpec, VMChange, VMFields, VolumeSpec
+from hyperkit.specs import ChangeFields, NicChange, SnapshotSpec, SwitchChange, VMChange, VMFields, VolumeSpec
 from tests.unit.support import refusal
 
 MAC = "52:54:00:00:00:01"
@@ -39,6 +39,10 @@ MAC = "52:54:00:00:00:01"
 
 def _vm(**fields: Any) -> VMSpec:
     return VMSpec(**{"name": "web1", **fields})
+
+
+def _nic(**fields: Any) -> NicSpec:
+    return NicSpec(**fields)
 
 
 def _external(**fields: Any) -> SwitchSpec:
@@ -130,6 +134,7 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (NicSpec, "model", ["", "a b", "e1000<", "m" * 33, "virtio\n", 7, False, b"virtio"]),
     (NicSpec, "vlan", [0, -1, 4095, True, 1.0, "1"]),
     (NicSpec, "link_up", BAD_FLAGS),
+    (NicSpec, "policy", [None, True, {}, "open"]),
     (VMSpec, "name", BAD_NAMES),
     (_vm, "cpus", BAD_COUNTS),
     (_vm, "memory", [*BAD_SIZES, GiB + 1]),
@@ -168,12 +173,16 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (NicChange, "switch", [label for label in BAD_LABELS if label != ""] + [0, []]),
     (NicChange, "mac", BAD_MACS),
     (NicChange, "link_up", _without_none(BAD_FLAGS)),
+    (NicChange, "vlan", [-1, 4095, True, False, 1.0, "1"]),
+    (NicChange, "policy", [True, {}, "open"]),
     (SwitchSpec, "name", BAD_NAMES),
     (lambda kind: SwitchSpec("lan", kind), "kind", ["inside", "", None, 7, False]),
     (_external, "uplink", [None, *BAD_LABELS]),
     (_internal, "uplink", ["eth0"]),
     (_internal, "nat", BAD_FLAGS),
     (_internal, "dhcp", BAD_FLAGS),
+    (_internal, "openvswitch", [*BAD_FLAGS, True]),
+    (_internal, "vlan", [0, -1, 4095, True, 1.0, "1"]),
     (
         _internal,
         "subnet",
@@ -230,6 +239,10 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         (VMSpec, "container"),  # in test_containers.py
         (VMSpec, "boot_order"),
         (VMChange, "boot_order"),
+        (NicSpec, "trunk"),
+        (NicChange, "trunk"),
+        (SwitchSpec, "leases"),
+        (SwitchChange, "leases"),
     }
     for kind in (
         CpuTopology,
@@ -242,6 +255,7 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         SnapshotSpec,
         NicChange,
         SwitchSpec,
+        SwitchChange,
         VolumeSpec,
     ):
         for field in attrs.fields(kind):
@@ -268,6 +282,14 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         (lambda: _vm(boot_order=None), "boot_order[0]", None),
         (lambda: _vm(boot_order=[]), "boot_order", ()),
         (lambda: _vm(boot_order=[BootDevice.DISK] * 2), "boot_order", (BootDevice.DISK,) * 2),
+        (lambda: _nic(trunk="10"), "trunk[0]", "10"),
+        (lambda: NicSpec(trunk=[10, 0]), "trunk[1]", 0),
+        (lambda: NicSpec(trunk=[10, 10]), "trunk", (10, 10)),
+        (lambda: NicSpec(vlan=10, trunk=[10, 20]), "trunk", (10, 20)),
+        (lambda: NicChange(trunk=[4095]), "trunk[0]", 4095),
+        (lambda: _internal(subnet="10.9.0.0/24", leases="web1"), "leases[0]", "web1"),
+        (lambda: _internal(subnet="10.9.0.0/24", leases=[None]), "leases[0]", None),
+        (lambda: SwitchChange(leases=[MAC]), "leases[0]", MAC),  # type: ignore[list-item]
         (lambda: VMChange(boot_order="floppy"), "boot_order[0]", "floppy"),
         (lambda: VMChange(boot_order=[]), "boot_order", ()),
         (DiskSpec, "size", None),

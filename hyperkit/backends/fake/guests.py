@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Network
 
 from hyperkit.backends.fake.world import World
@@ -28,11 +28,19 @@ class FakeGuests:
             for nic in machine.record.nics:
                 if nic.switch_id is None or not nic.link_up:
                     continue
-                subnet = world.switches[nic.switch_id].subnet
-                network = IPv4Network(subnet) if subnet else _UNMANAGED
-                # From the MAC, so that an address is the same whenever it is asked for; never the host's own (.1).
-                number = int(nic.mac.replace(":", "")[-6:], 16) % (network.num_addresses - 3) + 2
-                found.append(
-                    AddressRecord(mac=nic.mac, address=str(network[number]), prefix=network.prefixlen, source="lease")
-                )
+                switch = world.switches[nic.switch_id]
+                network = IPv4Network(switch.subnet) if switch.subnet else _UNMANAGED
+                leased = {lease.mac: lease.address for lease in switch.leases}
+                address = leased.get(nic.mac) or _address(nic.mac, network, leased.values())
+                if address is None:
+                    continue
+                found.append(AddressRecord(mac=nic.mac, address=address, prefix=network.prefixlen, source="lease"))
             return found
+
+
+def _address(mac: str, network: IPv4Network, taken: Collection[str]) -> str | None:
+    """Made of the MAC, so that it is the same whenever it is asked for; neither the host's (.1) nor kept for others."""
+    room = network.num_addresses - 3
+    number = int(mac.replace(":", "")[-6:], 16)
+    addresses = (str(network[(number + step) % room + 2]) for step in range(room))
+    return next((address for address in addresses if address not in taken), None)

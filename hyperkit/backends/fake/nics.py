@@ -47,6 +47,12 @@ class FakeNics:
                 changes["mac"] = change.mac
             if change.link_up is not None:
                 changes["link_up"] = change.link_up
+            if change.vlan is not None:
+                changes["vlan"] = change.vlan or None
+            if change.trunk is not None:
+                changes["trunk"] = change.trunk
+            if change.policy is not None:
+                changes["policy"] = change.policy
             after = changed(nic, **changes)
             world.update(machine, nics=tuple(after if n is nic else n for n in machine.record.nics))
             return after

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from hyperkit.backends.fake.world import World
 from hyperkit.errors import AlreadyExists, InvalidRequest
-from hyperkit.records import SwitchRecord
-from hyperkit.specs import SwitchKind, SwitchSpec
+from hyperkit.records import SwitchRecord, changed
+from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
 
 
 class FakeSwitches:
@@ -29,9 +29,10 @@ class FakeSwitches:
         with world.lock:
             if world.capabilities.unique_switch_names and any(s.name == spec.name for s in world.switches.values()):
                 raise AlreadyExists(f"a switch called {spec.name!r} exists already")
-            if spec.uplink is not None and spec.uplink not in world.uplinks:
+            uplinks = world.open_vswitches if spec.openvswitch else world.uplinks
+            if spec.uplink is not None and spec.uplink not in uplinks:
                 raise InvalidRequest(
-                    f"uplink={spec.uplink!r}: the host has {', '.join(sorted(world.uplinks))}",
+                    f"uplink={spec.uplink!r}: the host has {', '.join(sorted(uplinks)) or 'none'}",
                     field="uplink",
                     value=spec.uplink,
                 )
@@ -43,8 +44,22 @@ class FakeSwitches:
                 subnet=spec.subnet,
                 nat=spec.kind is SwitchKind.INTERNAL and spec.subnet is not None and spec.nat,
                 dhcp=spec.subnet is not None and spec.dhcp,
+                leases=spec.leases,
+                openvswitch=spec.openvswitch,
+                vlan=spec.vlan,
+                # As on Linux: where there is Open vSwitch, it is what has VLANs, and the other bridges have filters.
+                carries_vlans=spec.openvswitch or not world.capabilities.switch_openvswitch,
+                enforces_policies=not spec.openvswitch,
             )
             world.switches[switch.id] = switch
+            return switch
+
+    def update(self, switch_id: str, change: SwitchChange) -> SwitchRecord:
+        world = self._world
+        with world.lock:
+            switch = world.switch(switch_id)
+            if change.leases is not None:
+                switch = world.switches[switch_id] = changed(switch, leases=change.leases)
             return switch
 
     def delete(self, switch_id: str) -> None:

@@ -108,6 +108,8 @@ class FakeVMs:
             model=spec.model or "virtio",
             vlan=spec.vlan,
             link_up=spec.link_up,
+            trunk=spec.trunk,
+            policy=spec.policy,
         )
 
     def _check_name(self, name: str) -> None:

@@ -102,6 +102,7 @@ class World:
         boot_seconds: how long a guest takes to have an address.
         machines, switches, datastores, volumes: what there is, by id (files by path).
         uplinks: bridges and NICs of the host that external switches can use.
+        open_vswitches: bridges of Open vSwitch that they can use.
         sinks: who is told of changes.
     """
 
@@ -135,6 +136,7 @@ class World:
         self.volumes: dict[str, Volume] = {}
         self.chosen_macs: set[str] = set()
         self.uplinks: set[str] = {"eth0", "eth1"}
+        self.open_vswitches: set[str] = {"ovs0"}
         self.lock = threading.RLock()
         self.sinks: list[Callable[[Change], None]] = []
         self._names: dict[str, int] = {}

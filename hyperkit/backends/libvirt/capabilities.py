@@ -52,6 +52,7 @@ _COMMON = Capabilities(
     switch_internal=True,
     switch_private=True,
     switch_subnet=True,
+    switch_leases=True,
     snapshots=True,
     snapshot_memory=True,
     volumes=True,

@@ -1,42 +1,28 @@
-"""libvirt's networks as switches.
-
-============================  ===================================================================
-asked for                     network
-============================  ===================================================================
-external, uplink is a bridge  ``forward mode='bridge'`` to it
-external, uplink is a NIC     macvtap on it: guests reach the outside, but not the host itself
-internal, subnet and NAT      ``forward mode='nat'``, the host on the subnet's first address
-internal, subnet, no NAT      ``forward mode='route'``, likewise
-internal, no subnet           a bridge without address, marked in its metadata; whoever administers
-                              the host may give it one
-private                       a bridge without address: libvirt switches the host's IPv6 off on it
-                              and lets nothing be forwarded, so that the host has no way to the guests
-============================  ===================================================================
-"""
+"""libvirt's networks as switches; `switch_xml` says which network each kind of switch is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import libvirt
 
+from hyperkit.backends.libvirt import switch_xml
 from hyperkit.backends.libvirt.listing import unless_gone
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, NotFound
+from hyperkit.leases import StaticLease
 from hyperkit.records import SwitchRecord
-from hyperkit.specs import SwitchKind, SwitchSpec
+from hyperkit.specs import SwitchChange, SwitchSpec
 
 if TYPE_CHECKING:
     from hyperkit.backends.libvirt.connection import Connection
 
-_MARK = "{urn:hyperkit:switch:1}switch"
-_INTERNAL = frozenset({"nat", "route", "open"})
-_MOST_LEASES = 65534
-"""Addresses in one DHCP range; libvirt refuses more (virsocketaddr.c)."""
+_ADD, _DELETE = libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE
+_LEASES = libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST
+_LIVE, _CONFIG = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE, libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
 
 
 class Switches:
@@ -70,7 +56,7 @@ class Switches:
         Raises:
             InvalidRequest: an uplink that the host does not have, or a subnet that it uses already.
         """
-        tree = self._tree(spec)
+        tree = switch_xml.new_network(spec, bridge=self._is_bridge(spec))
         try:
             # Without a UUID this never changes a network that has the name.
             network = self._conn.networkDefineXML(ET.tostring(tree, "unicode"))
@@ -87,6 +73,39 @@ class Switches:
                 refuse("subnet", spec.subnet, f"a subnet that the host does not use yet ({error})")
             raise
         return _record(network)
+
+    def update(self, switch_id: str, change: SwitchChange) -> SwitchRecord:
+        """See the contract. Three calls, two for the record, and one for each lease that goes or comes."""
+        network = self._network(switch_id)
+        if change.leases is not None:
+            self._lease(network, change.leases)
+        return _record(network)
+
+    def _lease(self, network: Any, wanted: Sequence[StaticLease]) -> None:
+        """Replace the leases, from the first that is different on, so that they stay in order.
+
+        libvirt has no call for all of them: a failure puts back what was there.
+        """
+        active = bool(network.isActive())
+        flags = 0 if active else libvirt.VIR_NETWORK_XML_INACTIVE
+        tree = parse(network.XMLDesc(flags))
+        ip = switch_xml.ipv4(tree)
+        index = tree.findall("ip").index(ip) if ip is not None else -1
+        there = switch_xml.leases(ip)
+        same = next((n for n, (one, two) in enumerate(zip(there, wanted, strict=False)) if one != two), None)
+        same = min(len(there), len(wanted)) if same is None else same
+        scope = _CONFIG | (_LIVE if active else 0)
+        done: list[tuple[int, str]] = []
+        try:
+            for command, leases in ((_DELETE, there[same:][::-1]), (_ADD, wanted[same:])):
+                for lease in leases:
+                    text = ET.tostring(switch_xml.lease_element(lease), "unicode")
+                    network.update(command, _LEASES, index, text, scope)
+                    done.append((command, text))
+        except BaseException:
+            for command, text in reversed(done):
+                network.update(_ADD if command == _DELETE else _DELETE, _LEASES, index, text, scope)
+            raise
 
     def delete(self, switch_id: str) -> None:
         """See the contract."""
@@ -108,85 +127,27 @@ class Switches:
                 raise NotFound(f"no switch with id {switch_id!r}") from error
             raise
 
-    def _tree(self, spec: SwitchSpec) -> ET.Element:
-        tree = ET.Element("network")
-        ET.SubElement(tree, "name").text = spec.name
-        if spec.uplink is not None:
-            forward = ET.SubElement(tree, "forward", mode="bridge")
-            if self._is_bridge(spec.uplink):
-                ET.SubElement(tree, "bridge", name=spec.uplink)
-            else:
-                ET.SubElement(forward, "interface", dev=spec.uplink)
-            return tree
-        # libvirt chooses the bridge's name. Spanning tree would hold frames back for half a minute.
-        ET.SubElement(tree, "bridge", stp="off", delay="0")
-        subnet = spec.network
-        if subnet is None:
-            tree.set("ipv6", "yes")  # between the guests; libvirt blocks it otherwise
-            if spec.kind is SwitchKind.INTERNAL:
-                ET.SubElement(ET.SubElement(tree, "metadata"), _MARK, kind=spec.kind.value)
-            return tree
-        ET.SubElement(tree, "forward", mode="nat" if spec.nat else "route")
-        ip = ET.SubElement(tree, "ip", address=str(subnet[1]), prefix=str(subnet.prefixlen))
-        if spec.dhcp:
-            last = min(subnet.num_addresses - 2, 1 + _MOST_LEASES)
-            ET.SubElement(ET.SubElement(ip, "dhcp"), "range", start=str(subnet[2]), end=str(subnet[last]))
-        return tree
+    def _is_bridge(self, spec: SwitchSpec) -> bool:
+        """Whether the uplink is a bridge. libvirt itself notices a wrong one only when a VM starts.
 
-    def _is_bridge(self, uplink: str) -> bool:
-        """Whether the host's interface is a bridge. libvirt itself notices a wrong one only when a VM starts."""
+        One of Open vSwitch looks like any other interface.
+        """
+        if spec.uplink is None:
+            return False
         try:
-            interface = self._conn.interfaceLookupByName(uplink)
+            interface = self._conn.interfaceLookupByName(spec.uplink)
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
                 return True  # no interface driver to ask; a bridge is the usual uplink
             if error.get_error_code() != libvirt.VIR_ERR_NO_INTERFACE:
                 raise
             known = ", ".join(sorted(each.name() for each in self._conn.listAllInterfaces(0)))
-            refuse("uplink", uplink, f"an interface of the host, which are {known}")
-        return parse(interface.XMLDesc(0)).get("type") == "bridge"
+            refuse("uplink", spec.uplink, f"an interface of the host, which are {known}")
+        bridge = parse(interface.XMLDesc(0)).get("type") == "bridge"
+        if spec.openvswitch and bridge:
+            refuse("uplink", spec.uplink, "a bridge of Open vSwitch; this is one of the kernel's own")
+        return bridge or spec.openvswitch
 
 
 def _record(network: Any) -> SwitchRecord:
-    tree = parse(network.XMLDesc(0))
-    forward = tree.find("forward")
-    mode = None if forward is None else forward.get("mode", "nat")
-    address = next((ip for ip in tree.findall("ip") if ip.get("family", "ipv4") == "ipv4"), None)
-    kind = SwitchKind.EXTERNAL
-    if mode in _INTERNAL or tree.find("ip") is not None or tree.find(f"metadata/{_MARK}") is not None:
-        kind = SwitchKind.INTERNAL
-    elif mode is None:
-        kind = SwitchKind.PRIVATE
-    return SwitchRecord(
-        id=tree.findtext("uuid", ""),
-        name=tree.findtext("name", ""),
-        kind=kind,
-        uplink=_uplink(tree) if kind is SwitchKind.EXTERNAL else None,
-        subnet=_subnet(address),
-        nat=mode == "nat",
-        dhcp=address is not None and address.find("dhcp/range") is not None,
-        active=bool(network.isActive()),
-    )
-
-
-def _subnet(ip: ET.Element | None) -> str | None:
-    """The network of an address; libvirt writes a prefix or a netmask, as it was told."""
-    if ip is None:
-        return None
-    mask = ip.get("prefix") or ip.get("netmask")
-    # Without either, libvirt takes the class of old (networkDefXML); nobody writes that.
-    return str(IPv4Network(f"{ip.get('address')}/{mask}", strict=False)) if mask else None
-
-
-def _uplink(tree: ET.Element) -> str | None:
-    """The bridge, else the first NIC of a pool of them, of SR-IOV's physical function or the one device."""
-    for path, attribute in (
-        ("bridge", "name"),
-        ("forward/interface", "dev"),
-        ("forward/pf", "dev"),
-        ("forward", "dev"),
-    ):
-        element = tree.find(path)
-        if element is not None and element.get(attribute):
-            return element.get(attribute)
-    return None
+    return switch_xml.record(parse(network.XMLDesc(0)), active=bool(network.isActive()))

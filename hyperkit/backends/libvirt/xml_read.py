@@ -179,16 +179,29 @@ def nic_record(device: ET.Element, networks: Mapping[str, str], before: list[Nic
     """An ``<interface>``; ``before`` are the VM's earlier ones."""
     mac = _get(device, "mac", "address").lower()
     name = _get(device, "source", "network") if device.get("type") == "network" else ""
-    tags = device.findall("vlan/tag")
+    vlan, trunk = vlans(device)
     return NicRecord(
         id=nic_id(device, before),
         mac=mac,
         switch_id=networks.get(name),
         switch=name if name in networks else None,
         model=_get(device, "model", "type"),
-        vlan=_whole(tags[0].get("id"), 0) or None if len(tags) == 1 else None,
+        vlan=vlan,
         link_up=_get(device, "link", "state") != "down",
+        trunk=trunk,
     )
+
+
+def vlans(element: ET.Element) -> tuple[int | None, tuple[int, ...]]:
+    """The access VLAN or the native one of a NIC or network, and the tagged ones."""
+    there = element.find("vlan")
+    if there is None:
+        return None, ()
+    tags = [(_whole(tag.get("id"), 0), tag.get("nativeMode")) for tag in there.iterfind("tag")]
+    if there.get("trunk") != "yes" and len(tags) == 1:
+        return tags[0][0] or None, ()
+    native = next((number for number, mode in tags if mode), None)
+    return native, tuple(sorted(number for number, mode in tags if not mode))
 
 
 def nic_id(device: ET.Element, before: list[NicRecord]) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
+from hyperkit.isolation import IsolationPolicy
 from hyperkit.specs import NicSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ANY_SWITCH, now_and_after_a_restart
+from hyperkit.testing.conformance.wanted import ANY_POLICY, ANY_SWITCH, now_and_after_a_restart, policies
 
 MAC = "52:54:00:0b:ad:02"
 
@@ -171,3 +172,69 @@ def test_a_running_vms_nic_changes_switch_and_link(bed: Bed) -> None:
         now = bed.seen(vm).nics
         assert [(nic.switch, nic.link_up) for nic in now] == [(there.name, True), (here.name, False)]
         assert [nic.mac for nic in now] == macs
+
+
+@behaviour("nics.update", "A NIC gets another VLAN, and none.", requires=("attach", "nic_vlan", ANY_SWITCH))
+def test_a_nic_gets_another_vlan_and_none(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(switch=bed.vlan_switch().name, vlan=10)])
+    for vlan in (20, None, 4094):
+        assert vm.nics[0].set_vlan(vlan).vlan == vlan
+        assert bed.seen(vm).nics[0].vlan == vlan
+
+
+@behaviour(
+    "nics.update",
+    "A NIC gets another isolation policy, and none.",
+    requires=("attach", ANY_POLICY, ANY_SWITCH),
+)
+def test_a_nic_gets_another_isolation_policy_and_none(bed: Bed) -> None:
+    one, other = policies(bed.host.capabilities)
+    vm = bed.vm(nics=[NicSpec(switch=bed.switch().name, policy=one)])
+    for policy in (other, IsolationPolicy(), one):
+        assert vm.nics[0].set_policy(policy).policy == policy
+        assert bed.seen(vm).nics[0].policy == policy
+
+
+@behaviour(
+    "nics.update",
+    "A NIC that is unplugged, plugged in again or gets another address keeps its policy.",
+    requires=("attach", ANY_POLICY, ANY_SWITCH),
+)
+def test_a_nic_keeps_its_policy(bed: Bed) -> None:
+    policy, _ = policies(bed.host.capabilities)
+    switch = bed.switch().name
+    vm = bed.vm(nics=[NicSpec(switch=switch, policy=policy)])
+    assert vm.nics[0].disconnect().policy == policy
+    assert bed.seen(vm).nics[0].policy == policy
+    vm.nics[0].connect(switch)
+    vm.nics[0].set_mac(MAC)
+    there = bed.seen(vm).nics[0]
+    assert (there.policy, there.switch, there.mac) == (policy, switch, MAC)
+
+
+@behaviour(
+    "nics.update",
+    "A NIC of another isolation policy keeps switch, address and link.",
+    requires=("attach", "nic_link", ANY_POLICY, ANY_SWITCH),
+)
+def test_a_nic_of_another_policy_keeps_all_else(bed: Bed) -> None:
+    vm = bed.vm(nics=[NicSpec(switch=bed.switch().name, link_up=False)])
+    before = vm.nics[0].record
+    vm.nics[0].set_policy(policies(bed.host.capabilities)[0])
+    after = bed.seen(vm).nics[0].record
+    kept = ("id", "mac", "switch", "switch_id", "link_up", "model", "vlan", "trunk")
+    assert [getattr(after, field) for field in kept] == [getattr(before, field) for field in kept]
+
+
+@behaviour(
+    "nics.update",
+    "A running VM's NIC changes its isolation policy, and the change outlives a restart.",
+    requires=("attach", "hot_nic", ANY_POLICY, ANY_SWITCH),
+)
+def test_a_running_vms_nic_changes_its_isolation_policy(bed: Bed) -> None:
+    switch, (one, other) = bed.switch().name, policies(bed.host.capabilities)
+    vm = bed.running(nics=[NicSpec(switch), NicSpec(switch, policy=one), NicSpec(switch, policy=one)])
+    for nic, policy in zip(vm.nics, (one, other, IsolationPolicy()), strict=True):
+        nic.set_policy(policy)
+    for _ in now_and_after_a_restart(vm):
+        assert [nic.policy for nic in bed.seen(vm).nics] == [one, other, IsolationPolicy()]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hyperkit.errors import AlreadyExists, Busy, NotFound
+from hyperkit.errors import AlreadyExists, Busy, InvalidRequest, NotFound
+from hyperkit.leases import StaticLease
 from hyperkit.specs import NicSpec, SwitchKind
 from hyperkit.states import PowerState
+from hyperkit.switch import Switch
+from hyperkit.tasks import wait_until
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.wanted import ANY_SWITCH
@@ -68,6 +71,49 @@ def test_an_external_switch_has_the_uplink_asked_for(bed: Bed) -> None:
     assert (there.kind, there.uplink) == (SwitchKind.EXTERNAL, bed.uplink)
 
 
+@behaviour(
+    "switches.create",
+    "A switch of Open vSwitch has the bridge asked for, and carries VLANs.",
+    requires=("switch_external", "switch_openvswitch"),
+    facts=("open_vswitch",),
+)
+def test_a_switch_of_open_vswitch_has_the_bridge_asked_for(bed: Bed) -> None:
+    name, bridge = bed.name_for("ovs"), bed.open_vswitch
+    switch = bed.host.switches.create(name, SwitchKind.EXTERNAL, uplink=bridge, openvswitch=True)
+    there = bed.second.switches.get(switch.id).record
+    assert (there.kind, there.uplink, there.openvswitch) == (SwitchKind.EXTERNAL, bridge, True)
+    assert there.carries_vlans
+
+
+@behaviour("switches.create", "A switch has the VLAN asked for.", requires=("switch_external", "switch_vlan"))
+def test_a_switch_has_the_vlan_asked_for(bed: Bed) -> None:
+    ovs = bed.host.capabilities.switch_openvswitch
+    uplink = bed.open_vswitch if ovs else bed.uplink
+    name = bed.name_for("vlan")
+    switch = bed.host.switches.create(name, SwitchKind.EXTERNAL, uplink=uplink, openvswitch=ovs, vlan=42)
+    assert bed.second.switches.get(switch.id).record.vlan == 42
+
+
+def leasing(bed: Bed, *leases: StaticLease) -> Switch:
+    """A new switch that keeps these leases in the bed's first subnet."""
+    name = bed.name_for("leasing")
+    return bed.host.switches.create(name, SwitchKind.INTERNAL, subnet=bed.subnets[0], leases=leases)
+
+
+def lease(bed: Bed, number: int, name: str = "") -> StaticLease:
+    """The lease of the subnet's address with this number."""
+    return StaticLease(f"52:54:00:0b:ad:{number:02x}", bed.subnets[0].replace(".0/24", f".{number}"), name)
+
+
+@behaviour(
+    "switches.create", "A switch has the static leases asked for.", requires=("switch_internal", "switch_leases")
+)
+def test_a_switch_has_the_static_leases_asked_for(bed: Bed) -> None:
+    leases = (lease(bed, 20, "web1"), lease(bed, 10))
+    switch = leasing(bed, *leases)
+    assert bed.second.switches.get(switch.id).leases == leases
+
+
 @behaviour("switches.create", "A new switch is active.", requires=(ANY_SWITCH,))
 def test_a_new_switch_is_active(bed: Bed) -> None:
     switch = bed.switch()
@@ -109,6 +155,55 @@ def test_vms_on_a_new_switch_can_be_started(bed: Bed) -> None:
     vm = bed.running(nics=[NicSpec(switch=switch.name)])
     assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
     assert bed.seen(vm).nics[0].switch == switch.name
+
+
+@behaviour(
+    "switches.update",
+    "Static leases that are given take the place of all that were there, while a VM runs on the switch.",
+    requires=("switch_internal", "switch_leases"),
+)
+def test_static_leases_take_the_place_of_those_that_were_there(bed: Bed) -> None:
+    one, two, three = lease(bed, 10), lease(bed, 20, "two"), lease(bed, 30)
+    switch = leasing(bed, one, two)
+    vm = bed.running(nics=[NicSpec(switch=switch.name)])
+    for leases in ((three, two), (), (lease(bed, 11), one)):
+        assert switch.configure(leases=leases).leases == leases
+        assert bed.second.switches.get(switch.id).leases == leases
+    assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+
+
+@behaviour(
+    "switches.update",
+    "Leases that one switch cannot keep are InvalidRequest, and those that it has stay.",
+    requires=("switch_internal", "switch_leases"),
+)
+def test_leases_that_one_switch_cannot_keep_are_refused(bed: Bed) -> None:
+    kept = lease(bed, 10)
+    switch = leasing(bed, kept)
+    same_mac, outside = StaticLease(kept.mac, lease(bed, 11).address), StaticLease(lease(bed, 12).mac, "203.0.113.9")
+    for leases in ((kept, same_mac), (kept, outside), (lease(bed, 1),)):
+        with pytest.raises(InvalidRequest) as refused:
+            switch.configure(leases=leases)
+        assert "leases[" in (refused.value.field or "")
+        assert bed.second.switches.get(switch.id).leases == (kept,)
+
+
+@behaviour(
+    "switches.update",
+    "A guest gets the address of its lease.",
+    requires=("switch_internal", "switch_leases", "guest_addresses"),
+    facts=("guest",),
+)
+def test_a_guest_gets_the_address_of_its_lease(bed: Bed) -> None:
+    wanted, clock = lease(bed, 77), bed.host.clock
+    switch = leasing(bed, lease(bed, 78)).configure(leases=[wanted])
+    vm = bed.booted(nics=[NicSpec(switch=switch.name, mac=wanted.mac)])
+
+    def told() -> str | None:
+        return next((found.address for found in bed.seen(vm).addresses() if found.mac == wanted.mac), None)
+
+    found = wait_until(told, clock=clock, timeout=bed.timeout, what="the address", pause=lambda _: clock.sleep(0.2))
+    assert found == wanted.address
 
 
 @behaviour("switches.delete", "A deleted switch is gone.", requires=(ANY_SWITCH,))

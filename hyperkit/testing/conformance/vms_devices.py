@@ -6,10 +6,11 @@ import pytest
 
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
 from hyperkit.ids import is_unicast
+from hyperkit.isolation import IsolationPolicy
 from hyperkit.specs import DiskFormat, DiskSpec, NicSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ANY_BASE, ANY_SWITCH, disks
+from hyperkit.testing.conformance.wanted import ANY_BASE, ANY_POLICY, ANY_SWITCH, disks, policies
 from hyperkit.units import MiB
 
 MAC = "52:54:00:0b:ad:01"
@@ -188,9 +189,44 @@ def test_a_nics_link_is_up_or_down_as_asked_for(bed: Bed) -> None:
 
 @behaviour("vms.create", "A NIC's VLAN is the one asked for.", requires=("nic_vlan", ANY_SWITCH))
 def test_a_nics_vlan_is_the_one_asked_for(bed: Bed) -> None:
-    switch = bed.switch().name
+    switch = bed.vlan_switch().name
     vm = bed.vm(nics=[NicSpec(switch=switch, vlan=4094), NicSpec(switch=switch)])
-    assert [nic.record.vlan for nic in bed.seen(vm).nics] == [4094, None]
+    assert [nic.vlan for nic in bed.seen(vm).nics] == [4094, None]
+
+
+@behaviour(
+    "vms.create",
+    "A NIC's trunk has the tagged VLANs and the native one asked for.",
+    requires=("nic_trunk", ANY_SWITCH),
+)
+def test_a_nics_trunk_has_the_vlans_asked_for(bed: Bed) -> None:
+    switch = bed.vlan_switch().name
+    vm = bed.vm(
+        nics=[NicSpec(switch, trunk=(30, 20)), NicSpec(switch, vlan=10, trunk=(20,)), NicSpec(switch, trunk=[7])]
+    )
+    assert [(nic.vlan, nic.trunk) for nic in bed.seen(vm).nics] == [(None, (20, 30)), (10, (20,)), (None, (7,))]
+
+
+@behaviour(
+    "vms.create",
+    "A VLAN on a switch that carries none is InvalidRequest, and nothing is made.",
+    requires=("nic_vlan", "switch_openvswitch", "switch_private|switch_internal"),
+)
+def test_a_vlan_on_a_switch_that_carries_none_is_refused(bed: Bed) -> None:
+    plain, carrying, vms = bed.switch(), bed.vlan_switch(), bed.backdoor.vm_ids()
+    with pytest.raises(InvalidRequest, match=f"'{carrying.name}'") as refused:
+        bed.vm(nics=[NicSpec(switch=plain.name, vlan=5)])
+    assert (refused.value.field, refused.value.value) == ("vlan", 5)
+    assert bed.backdoor.vm_ids() == vms
+    assert not plain.record.carries_vlans
+
+
+@behaviour("vms.create", "A NIC's isolation policy is the one asked for.", requires=(ANY_POLICY, ANY_SWITCH))
+def test_a_nics_isolation_policy_is_the_one_asked_for(bed: Bed) -> None:
+    switch, (one, other) = bed.switch().name, policies(bed.host.capabilities)
+    vm = bed.vm(nics=[NicSpec(switch, policy=one), NicSpec(switch), NicSpec(switch, policy=other)])
+    assert [nic.policy for nic in bed.seen(vm).nics] == [one, IsolationPolicy(), other]
+    assert [nic.policy for nic in bed.seen(vm.start()).nics] == [one, IsolationPolicy(), other]
 
 
 @behaviour(

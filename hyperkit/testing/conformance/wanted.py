@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hyperkit.capabilities import Capabilities
+from hyperkit.isolation import AclRule, IsolationPolicy
 from hyperkit.specs import Allocation, DiskSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.units import MiB
@@ -14,6 +15,30 @@ ANY_SWITCH = "switch_private|switch_internal|switch_external"
 ANY_BASE = "linked_disks|copied_disks"
 RUNNING_SNAPSHOT = "snapshot_memory|snapshot_running_disks"
 ALLOCATION = "cpu_reservation|cpu_limit|cpu_shares|memory_reservation|memory_limit|memory_shares"
+
+ANY_POLICY = "nic_spoof_guard|nic_dhcp_guard|nic_router_guard|nic_isolation|nic_promiscuous|nic_acl"
+
+
+def policies(able: Capabilities) -> tuple[IsolationPolicy, IsolationPolicy]:
+    """A policy with as much in it as a host has, and one with something else in each part."""
+    acl = (
+        AclRule("allow", "out", "tcp", remote="192.0.2.0/24", port=443),
+        AclRule("deny", "out", remote="2001:db8::/32"),
+        AclRule("deny", "in", "icmp"),
+    )
+    one = IsolationPolicy(
+        spoof_guard=able.nic_spoof_guard,
+        addresses=("192.0.2.10", "2001:db8::10") if able.nic_address_guard else (),
+        dhcp_guard=able.nic_dhcp_guard,
+        router_guard=able.nic_router_guard,
+        isolated=able.nic_isolation,
+        promiscuous=able.nic_promiscuous,
+        rules=acl if able.nic_acl else (),
+    )
+    return one, IsolationPolicy(
+        spoof_guard=able.nic_spoof_guard and (able.nic_address_guard or able.nic_acl),
+        rules=acl[::-1] if able.nic_acl else (),
+    )
 
 
 def allocations(able: Capabilities, *, cpus: int, memory: int) -> tuple[Allocation, Allocation]:

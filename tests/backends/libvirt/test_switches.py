@@ -60,7 +60,7 @@ def bridge(connection: Connection, switch: SwitchRecord) -> str:
 class TestCreate:
     def test_private_keeps_the_host_out(self, switches: Switches, connection: Connection, host: LibvirtHost) -> None:
         switch = switches.create(SwitchSpec("p"))
-        assert switch == SwitchRecord(id=switch.id, name="p", kind=PRIVATE)
+        assert switch == SwitchRecord(id=switch.id, name="p", kind=PRIVATE, carries_vlans=False)
         name = bridge(connection, switch)
         assert addresses(host, name) == set()
         assert host.run("cat", f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").strip() == "1"
@@ -68,7 +68,7 @@ class TestCreate:
 
     def test_internal_without_subnet(self, switches: Switches) -> None:
         switch = switches.create(SwitchSpec("i", INTERNAL))
-        assert switch == SwitchRecord(id=switch.id, name="i", kind=INTERNAL)
+        assert switch == SwitchRecord(id=switch.id, name="i", kind=INTERNAL, carries_vlans=False)
         assert switches.get(switch.id) == switch
 
     @pytest.mark.parametrize("nat", [True, False])
@@ -90,12 +90,14 @@ class TestCreate:
 
     def test_external_bridge(self, switches: Switches, connection: Connection) -> None:
         switch = switches.create(SwitchSpec("e", EXTERNAL, uplink="br0"))
-        assert switch == SwitchRecord(id=switch.id, name="e", kind=EXTERNAL, uplink="br0")
+        assert switch == SwitchRecord(id=switch.id, name="e", kind=EXTERNAL, uplink="br0", carries_vlans=False)
         assert bridge(connection, switch) == "br0"
 
     def test_external_nic(self, switches: Switches, connection: Connection) -> None:
         switch = switches.create(SwitchSpec("m", EXTERNAL, uplink="nic0"))
-        assert switch == SwitchRecord(id=switch.id, name="m", kind=EXTERNAL, uplink="nic0")
+        assert switch == SwitchRecord(
+            id=switch.id, name="m", kind=EXTERNAL, uplink="nic0", carries_vlans=False, enforces_policies=False
+        )
         assert "<interface dev='nic0'/>" in connection.conn.networkLookupByUUIDString(switch.id).XMLDesc()
 
     def test_unknown_uplink(self, switches: Switches) -> None:

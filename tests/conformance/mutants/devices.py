@@ -11,6 +11,7 @@ from hyperkit.backends.fake.world import IMAGES
 from hyperkit.disk import Disk, Disks
 from hyperkit.driver import Driver
 from hyperkit.errors import Busy, HyperkitError, NotFound
+from hyperkit.isolation import OPEN
 from hyperkit.records import DiskRecord, NicRecord, changed
 from hyperkit.specs import DiskSpec, NicChange, NicSpec
 from hyperkit.units import MiB
@@ -177,3 +178,25 @@ def replaces_a_nic_for_its_address(driver: Driver, call: Call, vm_id: str, nic_i
 @layer("test_a_nics_new_address_that_another_vm_has_is_already_exists")
 def gives_a_nic_an_address_that_is_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("hyperkit.nic.check_macs_free", nothing)
+
+
+@port("test_a_nic_gets_another_vlan_and_none", "nics.update")
+def never_takes_a_nic_out_of_its_vlan(driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange) -> Any:
+    return call(vm_id, nic_id, changed(change, vlan=change.vlan or None))
+
+
+@port("test_a_nic_gets_another_isolation_policy_and_none", "nics.update")
+def never_opens_a_nic_again(driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange) -> Any:
+    return call(vm_id, nic_id, changed(change, policy=None) if change.policy == OPEN else change)
+
+
+@port("test_a_nic_keeps_its_policy", "nics.update")
+def forgets_the_policy_of_a_nic_that_is_unplugged(
+    driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange
+) -> Any:
+    return call(vm_id, nic_id, changed(change, policy=OPEN) if change.switch == "" else change)
+
+
+@port("test_a_nic_of_another_policy_keeps_all_else", "nics.update")
+def sets_the_link_up_with_every_change(driver: Driver, call: Call, vm_id: str, nic_id: str, change: NicChange) -> Any:
+    return call(vm_id, nic_id, changed(change, link_up=True))

@@ -11,10 +11,10 @@ import pytest
 from hyperkit.driver import Driver
 from hyperkit.errors import AlreadyExists
 from hyperkit.records import SwitchRecord, changed
-from hyperkit.specs import SwitchSpec
+from hyperkit.specs import SwitchChange, SwitchSpec
 from hyperkit.states import PowerAction
 from hyperkit.switch import Switch
-from tests.conformance.mutants.kit import Call, layer, machine, port, world
+from tests.conformance.mutants.kit import Call, layer, machine, nothing, port, world
 
 
 def edited(driver: Driver, switch: SwitchRecord, **changes: Any) -> SwitchRecord:
@@ -47,6 +47,43 @@ def translates_addresses_on_every_switch(driver: Driver, call: Call, spec: Switc
 @port("test_an_external_switch_has_the_uplink_asked_for", "switches.create")
 def uses_the_last_uplink_there_is(driver: Driver, call: Call, spec: SwitchSpec) -> Any:
     return call(attrs.evolve(spec, uplink=max(world(driver).uplinks)))
+
+
+@port("test_a_switch_of_open_vswitch_has_the_bridge_asked_for", "switches.create")
+def takes_open_vswitch_for_a_linux_bridge(driver: Driver, call: Call, spec: SwitchSpec) -> SwitchRecord:
+    return edited(driver, call(spec), openvswitch=False, carries_vlans=False)
+
+
+@port("test_a_switch_has_the_vlan_asked_for", "switches.create")
+def forgets_the_vlan_of_a_switch(driver: Driver, call: Call, spec: SwitchSpec) -> Any:
+    return call(attrs.evolve(spec, vlan=None))
+
+
+@port("test_a_switch_has_the_static_leases_asked_for", "switches.create")
+def forgets_the_names_of_leases(driver: Driver, call: Call, spec: SwitchSpec) -> Any:
+    return call(attrs.evolve(spec, leases=[attrs.evolve(lease, name="") for lease in spec.leases]))
+
+
+@port("test_static_leases_take_the_place_of_those_that_were_there", "switches.update")
+def adds_leases_to_those_that_are_there(
+    driver: Driver, call: Call, switch_id: str, change: SwitchChange
+) -> SwitchRecord:
+    there = world(driver).switches[switch_id].leases
+    new = [lease for lease in change.leases or () if lease not in there]
+    record: SwitchRecord = call(switch_id, SwitchChange(leases=[*there, *new]))
+    return record
+
+
+@layer("test_leases_that_one_switch_cannot_keep_are_refused")
+def leaves_leases_to_the_host(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("hyperkit.switch.check_leases", nothing)
+
+
+@port("test_a_guest_gets_the_address_of_its_lease", "switches.update")
+def writes_leases_down_for_the_next_start_of_the_switch(
+    driver: Driver, call: Call, switch_id: str, change: SwitchChange
+) -> SwitchRecord:
+    return changed(driver.switches.get(switch_id), leases=change.leases)
 
 
 @port("test_a_new_switch_is_active", "switches.create")

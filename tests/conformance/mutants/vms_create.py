@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -15,7 +15,7 @@ from hyperkit.backends.fake.world import IMAGES, World
 from hyperkit.driver import Driver
 from hyperkit.errors import NotFound
 from hyperkit.host import Host
-from hyperkit.records import DiskRecord, VMRecord, changed
+from hyperkit.records import DiskRecord, SwitchRecord, VMRecord, changed
 from hyperkit.specs import Allocation, CpuTopology, NicSpec, VMFields, VMSpec
 from hyperkit.states import PowerAction
 from hyperkit.units import MiB
@@ -178,6 +178,18 @@ def forgets_the_vlan(spec: VMSpec) -> dict[str, Any]:
     return {"nics": tuple(attrs.evolve(nic, vlan=None) for nic in spec.nics)}
 
 
+def tags_the_native_vlan_too(spec: VMSpec) -> dict[str, Any]:
+    # Past the spec's own check, which no user gets round.
+    return {"nics": tuple(changed(nic, trunk=tuple(sorted({*nic.trunk, nic.vlan or 1}))) for nic in spec.nics)}
+
+
+def sorts_the_rules_of_policies(spec: VMSpec) -> dict[str, Any]:
+    def by_text(nic: NicSpec) -> NicSpec:
+        return changed(nic, policy=changed(nic.policy, rules=tuple(sorted(nic.policy.rules, key=repr))))
+
+    return {"nics": tuple(by_text(nic) for nic in spec.nics)}
+
+
 def tries_disks_first_whatever_is_said(spec: VMSpec) -> dict[str, Any]:
     return {"boot_order": tuple(sorted(spec.boot_order))}
 
@@ -205,6 +217,14 @@ def strips_the_notes(spec: VMSpec) -> dict[str, Any]:
 
 def forgets_autostart(spec: VMSpec) -> dict[str, Any]:
     return {"autostart": False}
+
+
+@layer("test_a_vlan_on_a_switch_that_carries_none_is_refused")
+def puts_nics_into_vlans_on_every_switch(patch: pytest.MonkeyPatch) -> None:
+    def somehow(nic: NicSpec, switches: Sequence[SwitchRecord], url: str) -> NicSpec:
+        return changed(nic, switch=next(switch.id for switch in switches if nic.switch in (switch.id, switch.name)))
+
+    patch.setattr("hyperkit.resolve.plugged", somehow)
 
 
 @layer("test_more_cpus_than_the_host_allows_are_refused")
@@ -257,6 +277,8 @@ asks_for("test_a_disk_that_is_not_thin_takes_its_space_at_once", makes_every_dis
 asks_for("test_a_nics_model_is_the_one_asked_for", forgets_the_model)
 asks_for("test_a_nics_link_is_up_or_down_as_asked_for", gives_every_nic_a_link)
 asks_for("test_a_nics_vlan_is_the_one_asked_for", forgets_the_vlan)
+asks_for("test_a_nics_trunk_has_the_vlans_asked_for", tags_the_native_vlan_too)
+asks_for("test_a_nics_isolation_policy_is_the_one_asked_for", sorts_the_rules_of_policies)
 asks_for("test_the_boot_order_is_the_one_asked_for", tries_disks_first_whatever_is_said)
 asks_for("test_the_cpu_topology_is_the_one_asked_for", takes_cores_for_sockets)
 asks_for("test_a_ceiling_above_the_cpus_and_memory_at_start_is_kept", leaves_no_room_to_grow)

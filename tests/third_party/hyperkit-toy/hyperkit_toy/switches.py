@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from hyperkit.records import SwitchRecord
-from hyperkit.specs import SwitchKind, SwitchSpec
+from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
 from hyperkit_toy.store import Data, Store
 
 
@@ -26,6 +26,9 @@ class ToySwitches:
         data = {"id": str(uuid.uuid4()), "serial": self._store.next_serial("switches"), "name": spec.name}
         self._store.put("switches", data)
         return _record(data)
+
+    def update(self, switch_id: str, change: SwitchChange) -> SwitchRecord:
+        return self.get(switch_id)  # a toy has none of the capabilities that a change needs
 
     def delete(self, switch_id: str) -> None:
         self._store.drop("switches", switch_id)
