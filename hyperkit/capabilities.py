@@ -96,6 +96,11 @@ class Capabilities:
     hot_memory_remove: bool = _can(
         "Can memory be removed while it runs?", "remove memory from a running VM", instead="stop it first"
     )
+    hot_memory_remove_any: bool = _can(
+        "Can a running VM lose any amount of memory, not only whole DIMMs that it got while it ran?",
+        "remove other amounts of memory from a running VM than whole DIMMs",
+        instead="stop it first",
+    )
     hot_allocation: bool = _can(
         "Can reservations, limits and shares change while it runs?",
         "change the resource control of a running VM",
@@ -114,6 +119,11 @@ class Capabilities:
         "Can NICs be attached, detached and changed while it runs?",
         "attach, detach or change NICs of a running VM",
         instead="stop it first",
+    )
+    hot_nic_unplug: bool = _can(
+        "Can a running VM's NIC be taken out of its switch, or put into one when it is in none?",
+        "take a running VM's NIC out of its switch, or put one into a switch that is in none",
+        instead="set_link(False) pulls its cable",
     )
     hot_cdrom: bool = _can(
         "Can an ISO be changed while the VM runs?", "change the ISO of a running VM", instead="stop it first"
@@ -207,8 +217,14 @@ class Capabilities:
     """Formats new disks can have, the default first."""
     memory_unit: int = 1024
     """Memory comes in multiples of this many bytes."""
+    hot_memory_unit: int = 1024
+    """A running VM's memory grows by multiples of this many bytes: what guests can take into use."""
     why: Mapping[str, str] = attrs.field(factory=dict, hash=False)
     """Reasons for an unexpected no, by field: ``{"snapshots": "the free licence is read-only"}``."""
+
+    def told(self, name: str) -> str:
+        """How an error names a lacking capability, with the host's reason if it gave one."""
+        return f"capability '{name}'" + (f": {self.why[name]}" if name in self.why else "")
 
     def refuse(self, name: str, backend: str) -> NoReturn:
         """Raise the `Unsupported` that a lacking capability deserves."""

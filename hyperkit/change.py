@@ -7,11 +7,14 @@ from collections.abc import Callable
 from hyperkit.capabilities import Capabilities
 from hyperkit.checks import refuse
 from hyperkit.errors import InvalidRequest, InvalidState
-from hyperkit.records import VMRecord, changed
+from hyperkit.records import VMRecord, changed, dimm_choices
 from hyperkit.specs import ChangeFields, Firmware, VMChange, check_allocations, check_no_machine, check_topology
 from hyperkit.states import PowerState
+from hyperkit.units import format_size
 
 _ANY_STATE = frozenset({"notes", "autostart"})
+_MOST_SIZES = 8
+"""As many as an error names."""
 
 
 def allowed_change(
@@ -45,9 +48,7 @@ def allowed_change(
         _carry_ceilings(record, different, asked)
     else:
         for name, value in different.items():
-            hot = _hot_capability(record, name, value)
-            if name not in _ANY_STATE and not (hot and getattr(capabilities, hot) and _runs(record)):
-                hint = f" (capability '{hot}')" if hot and _runs(record) else ""
+            if name not in _ANY_STATE and (hint := _why_not(record, name, value, capabilities)) is not None:
                 raise invalid_state(f"configure {name}", f"cannot change {name}{hint} of")
         for size, ceiling, able in (
             ("cpus", "max_cpus", capabilities.cpu_ceiling),
@@ -56,11 +57,21 @@ def allowed_change(
             if size in different and not able:
                 different[ceiling] = different[size]  # where there are no ceilings, the size is the ceiling
     _check_result(record, different)
+    if not off and (misfit := _misfit(record, different.get("memory"), capabilities)):
+        raise invalid_state("configure memory", f"cannot change memory {misfit} of")
     return VMChange(**different)
 
 
-def _runs(record: VMRecord) -> bool:
-    return record.state in (PowerState.RUNNING, PowerState.PAUSED)
+def _why_not(record: VMRecord, name: str, value: object, capabilities: Capabilities) -> str | None:
+    """Why a field of a VM that is not off cannot change now, as far as there is more to say than the state."""
+    hot = _hot_capability(record, name, value)
+    if hot is None or record.state not in (PowerState.RUNNING, PowerState.PAUSED):
+        return ""
+    if not getattr(capabilities, hot):
+        return f" ({capabilities.told(hot)})"
+    if hot.endswith("_remove") and record.state is PowerState.PAUSED:
+        return " (its guest must run to let go of it)"
+    return None
 
 
 def _hot_capability(record: VMRecord, name: str, value: object) -> str | None:
@@ -71,6 +82,21 @@ def _hot_capability(record: VMRecord, name: str, value: object) -> str | None:
     if name in ("cpu_allocation", "memory_allocation"):
         return "hot_allocation"
     return "hot_rename" if name == "name" else None
+
+
+def _misfit(record: VMRecord, memory: object, capabilities: Capabilities) -> str | None:
+    """Why a running VM cannot go to this size of memory, in words; None if it can."""
+    if not isinstance(memory, int):
+        return None
+    more, unit = memory - record.memory, capabilities.hot_memory_unit
+    if more > 0:
+        return f"to {format_size(memory)} (it grows in steps of {format_size(unit)})" if more % unit else None
+    choices = dimm_choices(record.dimms)
+    if capabilities.hot_memory_remove_any or -more in choices:
+        return None
+    sizes = [format_size(record.memory - amount) for amount in sorted(choices) if amount][:_MOST_SIZES]
+    possible = f"it can shrink to {' or '.join(sizes)}" if sizes else "it has no DIMM that it got while it ran"
+    return f"to {format_size(memory)} ({possible})"
 
 
 def _carry_ceilings(record: VMRecord, different: dict[str, object], asked: VMChange) -> None:

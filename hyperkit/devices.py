@@ -39,10 +39,16 @@ class Device(PartOfVM[R]):
                 return record
         raise NotFound(f"{self._vm.label} has no {self.kind} {self.id!r} any more")
 
-    def _ready(self, hot: str) -> None:
-        """Make sure that the device is there, and that the VM's state allows a change of it."""
+    def _ready(self, hot: str, *, lets_go: bool = False) -> None:
+        """Make sure that the device is there, and that the VM's state allows a change of it.
+
+        ``lets_go``: of a VM that is paused no guest can let go of it, and it would vanish when the VM runs on.
+        """
         self.refresh()
-        require_off_or_hot(self._vm, hot, f"change {self.kind} {self.id!r} of")
+        what = f"change {self.kind} {self.id!r} of"
+        require_off_or_hot(self._vm, hot, what)
+        if lets_go and self._vm.state is PowerState.PAUSED:
+            raise _forbidden(self._vm, what, "; its guest must run to let go of it", ("resume", "stop"))
 
 
 class Devices(Sequence[D], Generic[D, R]):
@@ -98,12 +104,28 @@ def require_off_or_hot(vm: VM, hot: str, what: str) -> None:
     able = getattr(vm.host.capabilities, hot)
     if state in (PowerState.RUNNING, PowerState.PAUSED) and able:
         return
-    hint = "" if able else f"; this host cannot do it while a VM runs (capability '{hot}')"
-    raise InvalidState(
+    told = vm.host.capabilities.told(hot)
+    raise _forbidden(vm, what, "" if able else f"; this host cannot do it while a VM runs ({told})")
+
+
+def require_off(vm: VM, what: str) -> None:
+    """Refuse what no hypervisor can do to a VM, whose state was just read, unless it is off.
+
+    Raises:
+        InvalidState: it is not.
+    """
+    if vm.state not in (PowerState.OFF, PowerState.CRASHED):
+        raise _forbidden(vm, what, "")
+
+
+def _forbidden(vm: VM, what: str, hint: str, allowed: tuple[str, ...] = ()) -> InvalidState:
+    state = vm.state
+    usual = ("start", "discard_suspended") if state is PowerState.SUSPENDED else ("shutdown", "stop")
+    return InvalidState(
         f"cannot {what} {vm.label}: it is {state.value}{hint}",
         current=state.value,
         wanted=what,
-        allowed=("start", "discard_suspended") if state is PowerState.SUSPENDED else ("shutdown", "stop"),
+        allowed=allowed or usual,
         backend=vm.host.url,
         resource=vm.label,
     )

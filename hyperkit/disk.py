@@ -62,11 +62,12 @@ class Disk(Device[DiskRecord]):
         """Take it away from the VM, for good. Its file stays unless ``delete``.
 
         Raises:
-            Busy: ``delete``, and a snapshot, another VM or another image needs the disk; nothing was done.
+            Busy: the guest does not let go of it, or ``delete``, and a snapshot, another VM or another image needs
+                the disk; nothing was done.
             InvalidRequest: ``delete`` for a disk that hyperkit did not create; delete its volume by name instead.
-            InvalidState: the VM runs, and the host cannot detach a disk of a running VM.
+            InvalidState: the VM runs, and the host cannot detach a disk of a running VM, or it is paused.
         """
-        self._ready("hot_disk")
+        self._ready("hot_disk", lets_go=True)
         if delete:
             if not self.created:
                 raise InvalidRequest(

@@ -153,7 +153,8 @@ class VMPort(Protocol):
     def configure(self, vm_id: str, change: VMChange) -> VMRecord:
         """Change a VM: while it runs if every field can be changed so, and lastingly in any case.
 
-        Requires: for a VM that is not off, the hot capability of each field.
+        Requires: for a VM that is not off, the hot capability of each field; a size of memory that its
+        `VMRecord.dimms` allow.
 
         Behaviour:
             * What was changed is in the record returned and in the next read.
@@ -165,8 +166,14 @@ class VMPort(Protocol):
             * A change that the running VM cannot take is refused, and none of it is done.
             * Boot order, guest OS hint and allocations of a VM that is off can be changed.
             * CPUs are added while the VM runs, and are there after a restart.
+            * CPUs are removed while the VM runs, and are gone after a restart.
             * Memory is added while the VM runs, and is there after a restart.
-            * Reservation, limit and shares change while the VM runs, and the change outlives a restart.
+            * Memory is removed while the VM runs, and is gone after a restart.
+            * Memory that a running VM cannot lose is InvalidState, which names the sizes it can have.
+            * A paused VM, whose guest cannot let go of them, loses neither CPUs nor memory: InvalidState.
+            * What was added while the VM ran can be taken away once it is off.
+            * Reservation, limit and shares of CPU change while the VM runs, and the change outlives a restart.
+            * Reservation, limit and shares of memory change while the VM runs, and the change outlives a restart.
             * A VM is renamed while it runs.
         """
         ...
@@ -253,6 +260,7 @@ class DiskPort(Protocol):
             * A disk is not deleted while snapshots of its VM may need it: Busy, and it stays attached.
             * A disk is detached from a running VM, and is still gone after a restart.
             * A disk that a running VM's guest does not let go stays attached, with its file: Busy.
+            * A paused VM's disk, which no guest can let go, stays attached: InvalidState.
         """
         ...
 
@@ -306,14 +314,16 @@ class NicPort(Protocol):
             * A detached NIC is gone, and the others keep their ids and addresses.
             * A NIC id that the VM does not have is NotFound.
             * A NIC is detached from a running VM, and is still gone after a restart.
+            * A paused VM's NIC, which no guest can let go, stays attached: InvalidState.
         """
         ...
 
     def update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
         """Change a card, lastingly. ``change.switch`` is a switch's id, or an empty string for none.
 
-        Requires: `attach`; `hot_nic` unless the VM is off; `nic_link` to change the link; `nic_vlan`, `nic_trunk`,
-        and one capability for each part of a policy, to have them.
+        Requires: `attach`; `hot_nic` unless the VM is off, and then `hot_nic_unplug` from a switch to none or back;
+        `nic_link` to change the link; `nic_vlan`, `nic_trunk`, and one capability for each part of a policy, to have
+        them; a VM that is off for another address.
 
         Behaviour:
             * A NIC moves to another switch and keeps its id and address.
@@ -327,6 +337,8 @@ class NicPort(Protocol):
             * A NIC that is unplugged, plugged in again or gets another address keeps its policy.
             * A NIC of another isolation policy keeps switch, address and link.
             * A running VM's NIC changes its isolation policy, and the change outlives a restart.
+            * A running VM's NIC is unplugged and plugged in, and the change outlives a restart.
+            * A NIC keeps its address unless the VM is off: a change is InvalidState.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hyperkit import checks
-from hyperkit.devices import Device, Devices, require_off_or_hot, require_room
+from hyperkit.devices import Device, Devices, require_off, require_off_or_hot, require_room
 from hyperkit.isolation import IsolationPolicy
 from hyperkit.records import NicRecord, VMRecord, changed
 from hyperkit.resolve import check_macs_free, resolve_nics
@@ -57,13 +57,18 @@ class Nic(Device[NicRecord]):
 
         Raises:
             NotFound: no such switch; the error names those there are.
+            InvalidState: the VM runs, and the host cannot do that meanwhile.
         """
         switch = switch.id if isinstance(switch, Switch) else switch
         checks.label("switch", switch)
         return self._update(NicChange(switch=switch))
 
     def disconnect(self) -> Nic:
-        """Pull the cable out of the switch; the card stays in the VM."""
+        """Pull the cable out of the switch; the card stays in the VM.
+
+        Raises:
+            InvalidState: the VM runs, and the host cannot do that meanwhile; `set_link` can.
+        """
         return self._update(NicChange(switch=""))
 
     def set_link(self, up: bool) -> Nic:
@@ -76,6 +81,7 @@ class Nic(Device[NicRecord]):
 
         Raises:
             AlreadyExists: a VM of this host has it.
+            InvalidState: the VM is not off; no hypervisor changes the address that a guest has seen.
         """
         return self._update(NicChange(mac=mac))
 
@@ -108,16 +114,21 @@ class Nic(Device[NicRecord]):
         """Take it out of the VM, for good.
 
         Raises:
-            InvalidState: the VM runs, and the host cannot detach a NIC of a running VM.
+            Busy: the guest does not let go of it; it stays.
+            InvalidState: the VM runs, and the host cannot detach a NIC of a running VM, or it is paused.
         """
-        self._ready("hot_nic")
+        self._ready("hot_nic", lets_go=True)
         self._call(self._host.driver.nics.detach, self._vm.id, self.id)
         self._vm.refresh()
 
     def _update(self, change: NicChange) -> Nic:
         self._ready("hot_nic")
         if change.mac is not None and change.mac != self.mac:
+            require_off(self._vm, f"change the address of {self.kind} {self.id!r} of")
             check_macs_free(self._host, [change.mac])
+        if change.switch is not None and bool(change.switch) != (self.switch is not None):
+            what = f"plug {self.kind} {self.id!r} {'in' if change.switch else 'out'} of"
+            require_off_or_hot(self._vm, "hot_nic_unplug", what)
         change = self._resolved(change)
         self._record = self._call(self._host.driver.nics.update, self._vm.id, self.id, change)
         self._vm.refresh()

@@ -6,7 +6,7 @@ makes JSON of any of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
@@ -135,6 +135,8 @@ class VMRecord:
         id: the vendor's, stable over rename, restart and reconnect.
         state: what it is doing.
         reason: why, where the state alone would mislead: a VM paused by an I/O error has a fault.
+        dimms: bytes of each memory module that it got while it ran, and that it can lose again as a whole; they are
+            part of ``memory``. Empty where memory has no such parts, and from the next start on.
         container: what is in it; None if it is a machine. A container's ``firmware`` means nothing.
     """
 
@@ -146,6 +148,7 @@ class VMRecord:
     memory: int
     max_cpus: int
     max_memory: int
+    dimms: tuple[int, ...] = ()
     topology: CpuTopology | None = None
     cpu_allocation: Allocation = DEFAULT_ALLOCATION
     memory_allocation: Allocation = DEFAULT_ALLOCATION
@@ -271,6 +274,15 @@ class AddressRecord:
     address: str
     prefix: int | None = None
     source: str = ""
+
+
+def dimm_choices(dimms: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """The amounts of memory that whole DIMMs make up, each with the positions of DIMMs that do: late ones first."""
+    choices: dict[int, tuple[int, ...]] = {0: ()}
+    for position in reversed(range(len(dimms))):
+        for amount, chosen in tuple(choices.items()):
+            choices.setdefault(amount + dimms[position], (*chosen, position))
+    return choices
 
 
 R = TypeVar("R")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Protocol, Self, Unpack, cast
 
@@ -16,7 +16,7 @@ from hyperkit.datastore import Datastore
 from hyperkit.errors import Busy, HyperkitError, NotFound
 from hyperkit.host import Host
 from hyperkit.records import HypervisorType
-from hyperkit.specs import DiskBus, DiskSpec, KernelBoot, NicSpec, SwitchKind, VMFields
+from hyperkit.specs import DiskBus, DiskSpec, KernelBoot, SwitchKind, VMFields
 from hyperkit.states import PowerState
 from hyperkit.switch import Switch
 from hyperkit.tasks import wait_until
@@ -246,12 +246,13 @@ class Bed(ABC):
         """A new VM that runs."""
         return self.vm(**fields).start()
 
-    def booted(self, *, disks: Iterable[DiskSpec] = (), nics: Iterable[NicSpec] = ()) -> VM:
-        """A new VM that runs, with these devices besides others: `guest`, which has booted, where the bed has it."""
-        fields = self.fields(**(self.guest or {}))
-        fields["disks"] = [*fields.get("disks", ()), *disks]
-        fields["nics"] = [*fields.get("nics", ()), *nics]
-        vm = self.running(**fields)
+    def booted(self, **fields: Unpack[VMFields]) -> VM:
+        """A new VM that runs: `guest`, which has booted, where the bed has it; disks and NICs come after its own."""
+        own = self.fields(**(self.guest or {}))
+        fields["disks"] = [*own.get("disks", ()), *fields.get("disks", ())]
+        fields["nics"] = [*own.get("nics", ()), *fields.get("nics", ())]
+        whole: VMFields = {**own, **fields}
+        vm = self.running(**whole)
         if self.boots:
             self.boot_of(vm)
         elif self.guest is not None and self.host.capabilities.guest_addresses:

@@ -24,7 +24,7 @@ from hyperkit import (
 from hyperkit.backends.fake.profiles import ALL
 from hyperkit.backends.fake.world import World
 from hyperkit.change import allowed_change
-from hyperkit.records import VMRecord
+from hyperkit.records import VMRecord, dimm_choices
 from hyperkit.specs import ChangeFields
 from tests.unit.support import Calls, all_but, counted, host_with, put_in_state
 
@@ -376,3 +376,95 @@ def test_the_record_given_is_not_changed() -> None:
     before: VMRecord = vm.record
     vm.configure(cpus=3)
     assert before.cpus == 2
+
+
+# Memory of a VM that runs
+
+
+def with_dimms(**capabilities: Any) -> VM:
+    """A VM of 1 GiB that got 256 MiB and 512 MiB more while it ran."""
+    vm, _ = make({"hot_memory_remove_any": False, "hot_memory_unit": 128 * MiB, **capabilities})
+    vm.start()
+    return vm.configure(memory=1280 * MiB).configure(memory=1792 * MiB)
+
+
+def test_memory_that_is_added_while_it_runs_is_a_dimm() -> None:
+    vm = with_dimms()
+    assert vm.record.dimms == (256 * MiB, 512 * MiB)
+    assert vm.configure(memory=1280 * MiB).record.dimms == (256 * MiB,)
+    assert vm.configure(memory=GiB).record.dimms == ()
+
+
+@pytest.mark.parametrize("more", [1, 64, 129, 200])
+def test_memory_grows_in_steps_that_guests_can_use(more: int) -> None:
+    vm = with_dimms()
+    with pytest.raises(InvalidState, match=r"cannot change memory to .* \(it grows in steps of 128 MiB\) of VM 'web1'"):
+        vm.configure(memory=(1792 + more) * MiB, notes="n")
+    assert (vm.refresh().memory, vm.notes) == (1792 * MiB, "")
+    assert vm.stop().configure(memory=(1792 + more) * MiB).memory == (1792 + more) * MiB
+
+
+@pytest.mark.parametrize("memory", [512, 1024 + 128, 1792 - 128])
+def test_memory_shrinks_by_whole_dimms(memory: int) -> None:
+    vm = with_dimms()
+    with pytest.raises(InvalidState, match=r"\(it can shrink to 1\.5 GiB or 1\.2 GiB or 1 GiB\)"):
+        vm.configure(memory=memory * MiB, notes="n")
+    assert (vm.refresh().memory, vm.notes) == (1792 * MiB, "")
+
+
+def test_memory_that_it_started_with_stays() -> None:
+    vm, _ = make({"hot_memory_remove_any": False})
+    vm.start()
+    with pytest.raises(InvalidState, match="it has no DIMM that it got while it ran"):
+        vm.configure(memory=512 * MiB)
+
+
+def test_any_amount_goes_where_the_host_knows_no_dimms() -> None:
+    vm, _ = make()
+    vm.start()
+    assert vm.configure(memory=1100 * MiB).configure(memory=1001 * MiB).memory == 1001 * MiB
+    assert vm.record.dimms == ()
+
+
+def test_dimms_last_as_long_as_the_memory() -> None:
+    vm = with_dimms()
+    before = vm.record.dimms
+    vm.suspend()
+    assert vm.refresh().record.dimms == ()
+    vm.start()
+    assert vm.refresh().record.dimms == before
+    snapshot = vm.snapshots.create("hot", memory=True)
+    vm.stop().start()
+    assert (vm.refresh().memory, vm.record.dimms) == (1792 * MiB, ())
+    snapshot.revert()
+    assert vm.refresh().record.dimms == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("cpus", 1), ("memory", 512 * MiB)])
+def test_a_guest_that_is_paused_lets_nothing_go(field: str, value: Any) -> None:
+    vm, calls = make()
+    vm.start().pause()
+    calls.clear()
+    with pytest.raises(InvalidState, match=rf"cannot change {field} \(its guest must run to let go of it\) of VM"):
+        vm.configure(**{field: value})
+    assert calls == ["vms.get"]
+
+
+def test_the_reason_of_the_host_is_told() -> None:
+    vm, _ = make({"hot_rename": False, "why": {"hot_rename": "names are carved in stone"}})
+    vm.start()
+    with pytest.raises(InvalidState, match=r"\(capability 'hot_rename': names are carved in stone\)"):
+        vm.rename("db1")
+
+
+@pytest.mark.parametrize(
+    ("dimms", "amounts"),
+    [
+        ((), {0: ()}),
+        ((2,), {0: (), 2: (0,)}),
+        ((1, 1, 1), {0: (), 1: (2,), 2: (2, 1), 3: (2, 1, 0)}),
+        ((1, 2, 4), {0: (), 1: (0,), 2: (1,), 3: (1, 0), 4: (2,), 5: (2, 0), 6: (2, 1), 7: (2, 1, 0)}),
+    ],
+)
+def test_what_whole_dimms_make_up(dimms: tuple[int, ...], amounts: dict[int, tuple[int, ...]]) -> None:
+    assert dimm_choices(dimms) == amounts

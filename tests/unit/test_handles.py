@@ -365,18 +365,21 @@ def test_devices_change_only_when_off_or_running(change: Callable[[VM], object],
 
 HOT = [
     ("hot_disk", lambda vm: vm.disks.attach(DiskSpec(size=GiB))),
-    ("hot_disk", lambda vm: vm.disks[0].detach()),
     ("hot_disk_resize", lambda vm: vm.disks[0].resize(2 * GiB)),
     ("hot_nic", lambda vm: vm.nics.attach(NicSpec())),
-    ("hot_nic", lambda vm: vm.nics[0].detach()),
     ("hot_nic", lambda vm: vm.nics[0].set_link(False)),
+    ("hot_nic_unplug", lambda vm: vm.nics[1].connect("lan")),
     ("hot_cdrom", lambda vm: vm.cdroms[0].insert("/fake/images/a.iso")),
+]
+DETACH = [
+    ("hot_disk", lambda vm: vm.disks[0].detach()),
+    ("hot_nic", lambda vm: vm.nics[0].detach()),
 ]
 
 
 @pytest.mark.parametrize("able", [True, False])
 @pytest.mark.parametrize("state", [PowerState.OFF, PowerState.CRASHED, PowerState.RUNNING, PowerState.PAUSED])
-@pytest.mark.parametrize(("capability", "change"), HOT)
+@pytest.mark.parametrize(("capability", "change"), [*HOT, *DETACH])
 def test_devices_of_a_running_vm_change_by_capability(
     capability: str, change: Callable[[VM], object], state: PowerState, able: bool
 ) -> None:
@@ -385,7 +388,12 @@ def test_devices_of_a_running_vm_change_by_capability(
     vm = furnish(host_with(world))
     put_in_state(vm.host, vm.id, state)
     before = vm.record
-    if able or state in (PowerState.OFF, PowerState.CRASHED):
+    if able and state is PowerState.PAUSED and (capability, change) in DETACH:
+        with pytest.raises(InvalidState, match="it is paused; its guest must run to let go of it") as caught:
+            change(vm)
+        assert caught.value.allowed == ("resume", "stop")
+        assert vm.record == attrs.evolve(before, state=state)
+    elif able or state in (PowerState.OFF, PowerState.CRASHED):
         change(vm)
         assert vm.record != attrs.evolve(before, state=state)
     else:

@@ -28,20 +28,19 @@ LIBVIRT = attrs.evolve(
     cpu_reservation=False,
     memory_reservation=False,
     memory_shares=False,
-    hot_cpu_add=False,
-    hot_cpu_remove=False,
-    hot_memory_add=False,
-    hot_memory_remove=False,
-    hot_allocation=False,
+    hot_memory_remove_any=False,
     hot_rename=False,
+    hot_nic_unplug=False,
     snapshot_running_disks=False,
     snapshot_quiesced=False,
     events_pushed=False,
     nic_promiscuous=False,
     max_cpus=288,
     disk_formats=("qcow2", "raw"),
+    hot_memory_unit=128 * MiB,
 )
-"""QEMU/KVM by libvirt. It has no CPU reservation; a snapshot of a running VM holds its memory."""
+"""QEMU/KVM by libvirt. It has no CPU reservation, memory comes and goes as DIMMs while a VM runs, and a snapshot of a
+running VM holds its memory."""
 
 ESXI = attrs.evolve(
     ALL,
@@ -50,6 +49,7 @@ ESXI = attrs.evolve(
     kernel_boot=False,
     hot_cpu_remove=False,
     hot_memory_remove=False,
+    hot_memory_remove_any=False,
     linked_disks=False,
     nic_vlan=False,
     nic_trunk=False,

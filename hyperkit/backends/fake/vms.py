@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hyperkit.backends.fake.images import make_disk
+from hyperkit.backends.fake.memory import changed_dimms
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.errors import AlreadyExists
 from hyperkit.jobs import Job
@@ -121,7 +122,10 @@ class FakeVMs:
             machine = self._world.machine(vm_id)
             if change.name is not None and change.name != machine.record.name:
                 self._check_name(change.name)
-            return self._world.update(machine, **change.fields())
+            changes = change.fields()
+            if change.memory is not None and not self._world.capabilities.hot_memory_remove_any:
+                changes["dimms"] = changed_dimms(machine.record, change.memory)
+            return self._world.update(machine, **changes)
 
     def set_power(self, vm_id: str, action: PowerAction) -> PowerRecord | Job[PowerRecord]:
         world = self._world

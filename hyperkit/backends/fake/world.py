@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import attrs
 
 from hyperkit.backends.fake.jobs import FakeJob, JobMode
+from hyperkit.backends.fake.memory import IN_MEMORY, NO_MEMORY, carry_dimms
 from hyperkit.backends.fake.profiles import ALL, DATASTORE_SIZE, HOST_MEMORY
 from hyperkit.capabilities import Capabilities
 from hyperkit.clock import Clock, VirtualClock
@@ -84,6 +85,7 @@ class Machine:
     """The last one: its memory is of it, in RAM or saved."""
     boot_seconds: float | None = None
     """How long its guest takes to have an address; None is as long as guests take in this world."""
+    saved_dimms: tuple[int, ...] = ()
 
     @property
     def has_guest(self) -> bool:
@@ -235,12 +237,15 @@ class World:
         """
         before = machine.record
         after = changed(before, **changes)
+        if before.state is not after.state:
+            after = carry_dimms(before, after, machine.saved_dimms)
+            machine.saved_dimms = before.dimms
         if before.state is not after.state or before.memory != after.memory:
             self._count_memory(before, after)
         machine.record = after
         if before.state is not after.state:
             machine.goes_off_at = None
-            if after.state is PowerState.RUNNING and before.state in _NO_MEMORY:
+            if after.state is PowerState.RUNNING and before.state in NO_MEMORY:
                 self.boot(machine)
         if before.name != after.name:
             self._forget_name(before.name)
@@ -262,9 +267,9 @@ class World:
 
     def _count_memory(self, before: VMRecord, after: VMRecord | None) -> None:
         used = self._running_memory
-        if before.state in _IN_MEMORY:
+        if before.state in IN_MEMORY:
             used -= before.memory
-        if after is not None and after.state in _IN_MEMORY:
+        if after is not None and after.state in IN_MEMORY:
             used += after.memory
             if used > self.host.memory and used > self._running_memory:
                 raise ResourceExhausted(
@@ -393,7 +398,3 @@ class World:
 def _type_of(capabilities: Capabilities) -> HypervisorType:
     machines = capabilities.bios or capabilities.uefi
     return HypervisorType.OS_LEVEL if capabilities.containers and not machines else HypervisorType.HOSTED
-
-
-_IN_MEMORY = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING})
-_NO_MEMORY = frozenset({PowerState.OFF, PowerState.CRASHED})

@@ -59,13 +59,21 @@ _COMMON = Capabilities(
     disk_formats=tuple(form.value for form in FORMATS),
 )
 
+_BLOCK = 128 * MiB
+"""The least memory that Linux takes into use, and what its place must be a multiple of, on x86 (SECTION_SIZE_BITS)."""
+
 _WHY_QEMU = {
     "cpu_reservation": "QEMU has none; control groups know weights and limits only",
     "memory_reservation": "libvirt has none for QEMU",
     "memory_shares": "libvirt has none for QEMU",
+    "hot_memory_remove_any": "QEMU takes memory from a running VM as whole DIMMs only",
+    "hot_nic_unplug": "QEMU cannot exchange the tap device of a card for one outside of libvirt's networks",
+    "hot_rename": "libvirt renames a VM only while it is off",
     "nic_vlan": "Linux bridges carry no tags for a guest; libvirt does so with Open vSwitch only",
     "snapshot_running_disks": "QEMU's internal snapshots of a running VM always keep its memory",
 }
+
+_ON_PC = ("hot_cpu_add", "hot_cpu_remove", "hot_memory_add", "hot_memory_remove")
 
 
 def probe(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilities]:
@@ -130,10 +138,15 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         why["uefi"] = "libvirt found no UEFI firmware on the host (Debian: apt install ovmf)"
     if not tpm:
         why["tpm"] = "libvirt found no swtpm on the host"
-    groups = privileged and (shares is not None or not connection.local)
-    if not groups:
-        why.update(dict.fromkeys(("cpu_limit", "memory_limit", "cpu_shares"), "the daemon has no control groups"))
     platform = Platform(connection.kind, domain_type, arch, machine, buses, shares or _SHARES_V1, privileged=privileged)
+    groups = privileged and (shares is not None or not connection.local)
+    if domain_type != "kvm":
+        why["hot_cpu_remove"] = "without KVM, QEMU does not notice that the guest gave a CPU back"
+    if not platform.x86:
+        why.update(dict.fromkeys(_ON_PC, "hyperkit has tried it on PCs only"))
+    if not groups:
+        limits = ("cpu_limit", "memory_limit", "cpu_shares", "hot_allocation")
+        why.update(dict.fromkeys(limits, "the daemon has no control groups"))
     vcpu = domain.find("vcpu")
     return platform, attrs.evolve(
         _COMMON,
@@ -146,6 +159,12 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         cpu_limit=groups,
         memory_limit=groups,
         attach=True,
+        hot_cpu_add=platform.x86,
+        hot_cpu_remove=platform.x86 and domain_type == "kvm",
+        hot_memory_add=platform.x86,
+        hot_memory_remove=platform.x86,
+        hot_memory_unit=_BLOCK,
+        hot_allocation=groups,
         hot_disk=True,
         hot_disk_resize=True,
         hot_nic=True,

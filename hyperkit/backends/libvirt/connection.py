@@ -21,6 +21,9 @@ from hyperkit.errors import AuthenticationFailed, ConnectionFailed, InvalidState
 
 T = TypeVar("T")
 
+LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
+"""What a change is of: the domain that runs, and what it will be from its next start on."""
+
 # libvirt prints every error to standard error unless it is given somebody else to tell; ours are raised.
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 

@@ -9,17 +9,12 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import libvirt
-
 from hyperkit.backends.libvirt import metadata
-from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.reconfigure import KEEP_SECRETS, set_extra
 from hyperkit.backends.libvirt.xml_edit import parse_whole, text_of
 from hyperkit.errors import Busy
-
-LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
-CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
 class Editing:

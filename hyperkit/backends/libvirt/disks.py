@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from hyperkit.backends.libvirt import xml_read, xml_write
-from hyperkit.backends.libvirt.connection import Connection
-from hyperkit.backends.libvirt.devices import CONFIG, LIVE, Editing
+from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
+from hyperkit.backends.libvirt.devices import Editing
 from hyperkit.backends.libvirt.images import Image, Images
 from hyperkit.backends.libvirt.metadata import Extra, KnownDisk, replace
 from hyperkit.backends.libvirt.reader import Reader

@@ -169,6 +169,7 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
     ("cannot set up guest memory", ResourceExhausted),
     ('Failed to get "write" lock', Busy),
     ('Failed to get shared "write" lock', Busy),
+    ("rejected by the guest", Busy),  # the unplugging of a device
     ("client socket is closed", ConnectionLost),
     ("Unable to write to socket", ConnectionLost),
     ("received hangup event on socket", ConnectionLost),
@@ -176,6 +177,9 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
     ("domain is not running", InvalidState),
     ("No such file or directory", NotFound),
 )
+
+# A lock of libvirt's own, or a guest that does not give a CPU back.
+_BUSY = ("state change lock", "unplug request")
 
 _NAMED = tuple(name for name in (*ERRORS, *UNMAPPED) if name not in ("OK", "NONE", "WARNING", "ERROR"))
 # A code that this libvirt-python does not know cannot come up in it.
@@ -205,7 +209,7 @@ def _kind(error: Any) -> type[HyperkitError]:
         return _system_error(error, text)
     if name in ("INTERNAL_ERROR", "OPERATION_FAILED"):
         return next((kind for words, kind in _BY_TEXT if words in text), BackendError)
-    if name == "OPERATION_TIMEOUT" and "state change lock" not in text:
+    if name == "OPERATION_TIMEOUT" and not any(words in text for words in _BUSY):
         return Timeout
     if name == "INVALID_ARG" and "already" in text and "in use" in text:
         return AlreadyExists

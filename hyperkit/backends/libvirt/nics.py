@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
 from hyperkit.backends.libvirt import xml_read, xml_write
-from hyperkit.backends.libvirt.connection import Connection
-from hyperkit.backends.libvirt.devices import CONFIG, LIVE, Editing
+from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
+from hyperkit.backends.libvirt.devices import Editing
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.xml_edit import drop, text_of
 from hyperkit.backends.libvirt.xml_write import Platform
-from hyperkit.errors import InvalidState, NotFound
+from hyperkit.errors import NotFound
 from hyperkit.records import NicRecord
 from hyperkit.specs import NicChange, NicSpec
 
@@ -60,8 +60,6 @@ class Nics:
     def _update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
         editing = Editing(self._connection, vm_id)
         nic = _found(editing.devices, nic_id)
-        if editing.active:
-            _check_live(nic, change)
         if change.switch is not None:
             xml_write.plug(nic, change.switch, self._names(change.switch), self._platform)
         if change.mac is not None:
@@ -86,23 +84,6 @@ class Nics:
             if nic.id == nic_id:
                 return nic
         raise NotFound(f"VM {record.name!r} has no NIC {nic_id!r}")
-
-
-def _check_live(nic: ET.Element, change: NicChange) -> None:
-    """Refuse what libvirt cannot do to a running VM's card, in words of ours.
-
-    Raises:
-        InvalidState: the address, or the way from a switch to none and back.
-    """
-    present = xml_read.nic_record(nic, {}, [])
-    if change.mac is not None and change.mac != present.mac:
-        raise InvalidState("the address of a running VM's NIC cannot be changed; stop the VM first", wanted="set_mac")
-    if change.switch is not None and bool(change.switch) != (nic.get("type") == "network"):
-        raise InvalidState(
-            "a running VM's NIC goes from one switch to another, but not from a switch to none or back; "
-            "set_link(False) pulls the cable of a running VM, or stop it first",
-            wanted="connect" if change.switch else "disconnect",
-        )
 
 
 def _find(devices: ET.Element, nic_id: str) -> ET.Element | None:

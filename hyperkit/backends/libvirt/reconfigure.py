@@ -6,16 +6,18 @@ import json
 import posixpath
 import re
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import libvirt
 
 from hyperkit.backends.libvirt import metadata, xml_edit
-from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
+from hyperkit.backends.libvirt.hot import Running, Undo, all_or_nothing
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.reader import Reader, parse_domain
-from hyperkit.errors import NotFound
+from hyperkit.errors import InvalidState, NotFound
 from hyperkit.records import VMRecord
 from hyperkit.specs import VMChange
 
@@ -33,19 +35,51 @@ class Reconfiguring:
         self._reader = reader
 
     def change(self, vm_id: str, change: VMChange) -> VMRecord:
-        """Change a VM; one that is active only in what needs no restart, which the caller has checked."""
+        """Change a VM; one that is active only in what needs no restart, which the caller has checked.
+
+        Of one that is active the configuration is changed first, because that can be taken back whatever happens: the
+        guest has no say in it.
+        """
         with self._connection.editing(vm_id):
             return self._change(self._connection.domain(vm_id), change)
 
     def _change(self, domain: Any, change: VMChange) -> VMRecord:
-        if not domain.isActive():
-            self._change_inactive(domain, change)
+        if domain.isActive():
+            self._change_active(domain, change)
         else:
-            if change.notes is not None:
-                set_notes(domain, change.notes)
-            if change.autostart is not None:
-                domain.setAutostart(change.autostart)
+            self._change_inactive(domain, change)
         return self._reader.read(domain)
+
+    def _change_active(self, domain: Any, change: VMChange) -> None:
+        label = change.fields().keys() <= {"notes", "autostart"}
+        now = self._reader.present(parse_domain(domain.XMLDesc(0)))
+        with all_or_nothing() as undo:
+            if label:
+                self._change_label(domain, now.notes, change, LIVE | CONFIG, undo)
+            else:
+                running = Running(domain, self._reader.shares)
+                running.check(now, change)
+                self._change_configuration(domain, change, undo)
+                self._change_label(domain, now.notes, change, LIVE, undo)
+                running.change(now, change, undo)
+
+    def _change_configuration(self, domain: Any, change: VMChange, undo: Undo) -> None:
+        """Of a domain that runs, for its next start."""
+        if not domain.isPersistent():
+            raise InvalidState(f"VM {domain.name()!r} is gone once it stops: it has no configuration to be changed")
+        conn, before = self._connection.conn, domain.XMLDesc(KEEP_SECRETS)
+        tree = xml_edit.parse_whole(before)
+        self._edit(tree, change, None)
+        conn.defineXML(xml_edit.text_of(tree))
+        undo(partial(conn.defineXML, before))
+
+    def _change_label(self, domain: Any, old_notes: str, change: VMChange, scope: int, undo: Undo) -> None:
+        if change.notes is not None:
+            undo(partial(set_notes, domain, old_notes, scope))
+            set_notes(domain, change.notes, scope)
+        if change.autostart is not None:
+            undo(partial(domain.setAutostart, not change.autostart))
+            domain.setAutostart(change.autostart)
 
     def _change_inactive(self, domain: Any, change: VMChange) -> None:
         """The name first: it is the one thing that others may have taken."""
@@ -116,9 +150,8 @@ def _uefi_variables(conn: Any, tree: ET.Element) -> str | None:
     return str(json.loads(found[1])) if found else None
 
 
-def set_notes(domain: Any, notes: str) -> None:
-    """Of a running VM: now and for later."""
-    scope = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
+def set_notes(domain: Any, notes: str, scope: int) -> None:
+    """Of a running VM: now, for later, or both."""
     extra = metadata.read(parse_domain(domain.XMLDesc(0)).find("metadata"))
     if "\r" in notes or extra.notes:
         set_extra(domain, extra.with_notes(notes), scope)

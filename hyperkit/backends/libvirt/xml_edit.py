@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from hyperkit.backends.libvirt import metadata
-from hyperkit.backends.libvirt.xml_read import _size, parse
+from hyperkit.backends.libvirt.xml_read import parse, target_size
 from hyperkit.checks import refuse
 from hyperkit.specs import DEFAULT_ALLOCATION, NORMAL_SHARES, Allocation, BootDevice, CpuTopology
 from hyperkit.units import KiB, to_unit
@@ -79,27 +79,48 @@ def set_cpus(domain: ET.Element, cpus: int, most: int) -> None:
 
 
 def set_memory(domain: ET.Element, memory: int, most: int) -> None:
-    """Memory at start, and room for more in DIMM slots.
+    """Memory at start, all of it in one piece, and room for more in DIMM slots.
 
     Not by a balloon below ``<memory>``: that starts with all of the memory, and gives some back only once the
-    guest has loaded a driver. Slots need a NUMA cell.
+    guest has loaded a driver. Nor by DIMMs: of those guests know only when they have booted, and may not use them.
+    Slots need a NUMA cell.
     """
+    ceiling = domain.find("maxMemory")
+    slots = ceiling.get("slots", _SLOTS) if ceiling is not None else _SLOTS
     drop(domain, "maxMemory")
     for tag in ("memory", "currentMemory"):
         _set_size(child(domain, tag), memory, "memory")
-    if most != memory:
-        _set_size(ET.SubElement(domain, "maxMemory", slots=_SLOTS), most, "max_memory")
-        numa = child(child(domain, "cpu"), "numa")
-        if not len(numa):
-            ET.SubElement(numa, "cell", id="0", cpus=_cpus(int(domain.findtext("vcpu", "1"))))
     cells = domain.findall("cpu/numa/cell")
     if len(cells) > 1:
         refuse("memory", memory, "this VM's memory is divided among NUMA cells; change those with libvirt's own tools")
-    plugged = sum(_size(module.find("target/size")) for module in domain.findall("devices/memory"))
+    plugged = _fold(domain)
     if plugged >= memory:
         refuse("memory", memory, f"more than the {plugged} bytes in DIMMs that this VM has")
+    if most != memory or plugged:
+        _set_size(ET.SubElement(domain, "maxMemory", slots=slots), most, "max_memory")
+        if not cells:
+            numa = child(child(domain, "cpu"), "numa")
+            cells = [ET.SubElement(numa, "cell", id="0", cpus=_cpus(int(domain.findtext("vcpu", "1"))))]
     for cell in cells:
         _set_size(cell, memory - plugged, "memory", "memory")
+
+
+def _fold(domain: ET.Element) -> int:
+    """Drop DIMMs that are just memory; returns the bytes in modules that stay, which somebody gave a source."""
+    devices = domain.find("devices")
+    for module in domain.findall("devices/memory[@model='dimm']"):
+        if not {part.tag for part in module} - {"target", "address", "alias"}:
+            devices.remove(module)  # type: ignore[union-attr]
+    return sum(target_size(module) for module in domain.iterfind("devices/memory"))
+
+
+def dimm(size: int) -> ET.Element:
+    """Memory to be plugged into a slot of the one NUMA cell."""
+    module = ET.Element("memory", model="dimm")
+    target = ET.SubElement(module, "target")
+    _set_size(ET.SubElement(target, "size"), size, "memory")
+    ET.SubElement(target, "node").text = "0"
+    return module
 
 
 def set_topology(domain: ET.Element, topology: CpuTopology) -> None:
@@ -118,14 +139,24 @@ def set_cpu_allocation(domain: ET.Element, allocation: Allocation, normal: int) 
     """
     tune = child(domain, "cputune")
     drop(tune, "shares", "quota", "period", "global_quota", "global_period")
+    wanted = scheduler_parameters(allocation, normal)
     if allocation.shares != NORMAL_SHARES:
-        # Rounding is undone when it is read: there are more than a hundred of libvirt's to a hundred of ours.
-        ET.SubElement(tune, "shares").text = str(round(allocation.shares * normal / NORMAL_SHARES))
+        ET.SubElement(tune, "shares").text = str(wanted["cpu_shares"])
     if allocation.limit is not None:
-        period = _PERIOD if allocation.limit * _PERIOD >= _LEAST_QUOTA * 1000 else _PERIOD * 10
-        ET.SubElement(tune, "global_period").text = str(period)
-        ET.SubElement(tune, "global_quota").text = str(allocation.limit * period // 1000)
+        for tag in ("global_period", "global_quota"):
+            ET.SubElement(tune, tag).text = str(wanted[tag])
     _drop_if_empty(domain, tune)
+
+
+def scheduler_parameters(allocation: Allocation, normal: int) -> dict[str, int]:
+    """The same for virDomainSetSchedulerParameters, where no limit is a quota of -1."""
+    limit, period, quota = allocation.limit, _PERIOD, -1
+    if limit is not None:
+        period = _PERIOD if limit * _PERIOD >= _LEAST_QUOTA * 1000 else _PERIOD * 10
+        quota = limit * period // 1000
+    # Rounding is undone when it is read: there are more than a hundred of libvirt's to a hundred of ours.
+    shares = round(allocation.shares * normal / NORMAL_SHARES)
+    return {"cpu_shares": shares, "global_period": period, "global_quota": quota}
 
 
 def set_memory_allocation(domain: ET.Element, allocation: Allocation) -> None:

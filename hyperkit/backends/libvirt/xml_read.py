@@ -97,6 +97,7 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
     disks: list[DiskRecord] = []
     cdroms: list[CdromRecord] = []
     nics: list[NicRecord] = []
+    dimms: list[int] = []
     tpm = False
     devices = top.get("devices", _NONE)
     for device in devices:
@@ -109,6 +110,8 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
                 disks.append(disk_record(device, extra, facts.sizes))
         elif tag == "interface":
             nics.append(nic_record(device, facts.networks, nics))
+        elif tag == "memory" and device.get("model") == "dimm":
+            dimms.append(target_size(device))
         elif tag == "tpm":
             tpm = True
     uefi, secure_boot = _firmware(os)
@@ -122,6 +125,7 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
         memory=_size(top.get("currentMemory")) or memory,
         max_cpus=most_cpus,
         max_memory=ceiling or memory,
+        dimms=tuple(dimms),
         topology=_topology(top.get("cpu")),
         cpu_allocation=cpu_allocation(top.get("cputune"), most_cpus, facts.shares),
         memory_allocation=_memory_allocation(top.get("memtune")),
@@ -217,6 +221,11 @@ def nic_id(device: ET.Element, before: list[NicRecord]) -> str:
 def target_of(device: ET.Element) -> str:
     """What libvirt calls a disk by: ``vda``."""
     return _get(device, "target", "dev")
+
+
+def target_size(module: ET.Element) -> int:
+    """Bytes of a memory module."""
+    return _size(module.find("target/size"))
 
 
 def source_of(device: ET.Element) -> str | None:

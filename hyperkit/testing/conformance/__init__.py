@@ -30,6 +30,7 @@ from hyperkit.testing.conformance import (
     vms_create,
     vms_delete,
     vms_devices,
+    vms_hot,
     vms_power,
     vms_read,
 )
@@ -40,6 +41,7 @@ MODULES: tuple[ModuleType, ...] = (
     vms_create,
     vms_devices,
     vms_configure,
+    vms_hot,
     vms_power,
     vms_delete,
     containers,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyperkit.errors import AlreadyExists, Busy, HyperkitError, InvalidRequest, NotFound, Unsupported
+from hyperkit.errors import AlreadyExists, Busy, HyperkitError, InvalidRequest, InvalidState, NotFound, Unsupported
 from hyperkit.specs import DiskSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
@@ -177,6 +177,22 @@ def test_a_disk_that_the_guest_does_not_let_go_stays_attached(bed: Bed) -> None:
     for _ in now_and_after_a_restart(vm):
         assert [disk.path for disk in bed.seen(vm).disks] == left
         assert bed.backdoor.shape(vm.id).disks == set(left)
+
+
+@behaviour(
+    "disks.detach",
+    "A paused VM's disk, which no guest can let go, stays attached: InvalidState.",
+    requires=("attach", "pause", "hot_disk"),
+)
+def test_a_paused_vms_disk_stays_attached(bed: Bed) -> None:
+    vm = bed.running(disks=[SMALL]).pause()
+    path = vm.disks[0].path
+    with pytest.raises(InvalidState):
+        vm.disks[0].detach(delete=True)
+    vm.resume()
+    for _ in now_and_after_a_restart(vm):
+        assert [disk.path for disk in bed.seen(vm).disks] == [path]
+        assert bed.backdoor.shape(vm.id).disks == {path}
 
 
 @behaviour("disks.resize", "A disk grows to the size asked for.", requires=("disks", "disk_resize"))

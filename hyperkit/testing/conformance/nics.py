@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
+from hyperkit.errors import AlreadyExists, InvalidRequest, InvalidState, NotFound
 from hyperkit.isolation import IsolationPolicy
 from hyperkit.specs import NicSpec
 from hyperkit.testing.beds import Bed
@@ -101,6 +101,22 @@ def test_a_nic_is_detached_from_a_running_vm(bed: Bed) -> None:
         assert gone.mac not in there
         assert there[-1] == kept.mac
         assert bed.backdoor.shape(vm.id).macs == set(there)
+
+
+@behaviour(
+    "nics.detach",
+    "A paused VM's NIC, which no guest can let go, stays attached: InvalidState.",
+    requires=("attach", "pause", "hot_nic"),
+)
+def test_a_paused_vms_nic_stays_attached(bed: Bed) -> None:
+    vm = bed.running(nics=[NicSpec(), NicSpec(mac=MAC)]).pause()
+    macs = [nic.mac for nic in vm.nics]
+    with pytest.raises(InvalidState):
+        vm.nics[1].detach()
+    vm.resume()
+    for _ in now_and_after_a_restart(vm):
+        assert [nic.mac for nic in bed.seen(vm).nics] == macs
+        assert bed.backdoor.shape(vm.id).macs == set(macs)
 
 
 @behaviour(
@@ -238,3 +254,35 @@ def test_a_running_vms_nic_changes_its_isolation_policy(bed: Bed) -> None:
         nic.set_policy(policy)
     for _ in now_and_after_a_restart(vm):
         assert [nic.policy for nic in bed.seen(vm).nics] == [one, other, IsolationPolicy()]
+
+
+@behaviour(
+    "nics.update",
+    "A running VM's NIC is unplugged and plugged in, and the change outlives a restart.",
+    requires=("attach", "hot_nic", "hot_nic_unplug", ANY_SWITCH),
+)
+def test_a_running_vms_nic_is_unplugged_and_plugged_in(bed: Bed) -> None:
+    switch = bed.switch().name
+    vm = bed.running(nics=[NicSpec(switch=switch), NicSpec()])
+    macs = [nic.mac for nic in vm.nics]
+    assert vm.nics[0].disconnect().switch is None
+    assert vm.nics[1].connect(switch).switch == switch
+    for _ in now_and_after_a_restart(vm):
+        now = bed.seen(vm).nics
+        assert [nic.switch for nic in now] == [None, switch]
+        assert [nic.mac for nic in now] == macs
+
+
+@behaviour(
+    "nics.update",
+    "A NIC keeps its address unless the VM is off: a change is InvalidState.",
+    requires=("attach",),
+)
+def test_a_nic_keeps_its_address_unless_the_vm_is_off(bed: Bed) -> None:
+    vm = bed.running(nics=[NicSpec(), NicSpec()])
+    macs = [nic.mac for nic in vm.nics]
+    with pytest.raises(InvalidState):
+        vm.nics[1].set_mac(MAC)
+    for _ in now_and_after_a_restart(vm):
+        assert [nic.mac for nic in bed.seen(vm).nics] == macs
+        assert bed.backdoor.shape(vm.id).macs == set(macs)

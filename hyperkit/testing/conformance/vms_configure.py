@@ -7,11 +7,10 @@ import pytest
 from hyperkit.errors import AlreadyExists, InvalidState
 from hyperkit.records import changed
 from hyperkit.specs import BootDevice, NicSpec
-from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ALLOCATION, allocations, disks, notes, now_and_after_a_restart
-from hyperkit.units import GiB, MiB
+from hyperkit.testing.conformance.wanted import ALLOCATION, allocations, disks, notes
+from hyperkit.units import MiB
 
 
 @behaviour("vms.configure", "What was changed is in the record returned and in the next read.")
@@ -123,58 +122,3 @@ def test_boot_order_guest_os_and_allocations_can_be_changed(bed: Bed) -> None:
     there = bed.seen(vm).record
     assert (there.boot_order, there.guest_os) == (order, guest_os)
     assert (there.cpu_allocation, there.memory_allocation) == (cpu, memory)
-
-
-@behaviour(
-    "vms.configure",
-    "CPUs are added while the VM runs, and are there after a restart.",
-    requires=("hot_cpu_add",),
-)
-def test_cpus_are_added_while_the_vm_runs(bed: Bed) -> None:
-    vm = bed.running(cpus=1, max_cpus=2 if bed.host.capabilities.cpu_ceiling else 1)
-    assert vm.configure(cpus=2).cpus == 2
-    for _ in now_and_after_a_restart(vm):
-        assert bed.seen(vm).cpus == 2
-        assert bed.backdoor.shape(vm.id).cpus == 2
-        assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
-
-
-@behaviour(
-    "vms.configure",
-    "Memory is added while the VM runs, and is there after a restart.",
-    requires=("hot_memory_add",),
-)
-def test_memory_is_added_while_the_vm_runs(bed: Bed) -> None:
-    # A gigabyte: less is no full block to some guests, and to some hosts no step.
-    vm = bed.running(memory=GiB, max_memory=2 * GiB if bed.host.capabilities.memory_ceiling else GiB)
-    assert vm.configure(memory=2 * GiB).memory == 2 * GiB
-    for _ in now_and_after_a_restart(vm):
-        assert bed.seen(vm).memory == 2 * GiB
-        assert bed.backdoor.shape(vm.id).memory == 2 * GiB
-        assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
-
-
-@behaviour(
-    "vms.configure",
-    "Reservation, limit and shares change while the VM runs, and the change outlives a restart.",
-    requires=("hot_allocation", ALLOCATION),
-)
-def test_reservation_limit_and_shares_change_while_the_vm_runs(bed: Bed) -> None:
-    vm = bed.running(cpus=2, memory=64 * MiB)
-    cpu, memory = allocations(bed.host.capabilities, cpus=2, memory=64 * MiB)
-    vm.configure(cpu_allocation=cpu, memory_allocation=memory)
-    for _ in now_and_after_a_restart(vm):
-        there = bed.seen(vm).record
-        assert (there.cpu_allocation, there.memory_allocation) == (cpu, memory)
-        assert there.state is PowerState.RUNNING
-
-
-@behaviour("vms.configure", "A VM is renamed while it runs.", requires=("hot_rename",))
-def test_a_vm_is_renamed_while_it_runs(bed: Bed) -> None:
-    vm = bed.running()
-    vm_id, name = vm.id, bed.name_for("renamed")
-    vm.rename(name)
-    for _ in now_and_after_a_restart(vm):
-        assert bed.second.vms.one(name=name).id == vm_id
-        assert bed.backdoor.shape(vm_id).name == name
-        assert bed.backdoor.power_state(vm_id) is PowerState.RUNNING

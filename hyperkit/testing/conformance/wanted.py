@@ -14,7 +14,9 @@ from hyperkit.vm import VM
 ANY_SWITCH = "switch_private|switch_internal|switch_external"
 ANY_BASE = "linked_disks|copied_disks"
 RUNNING_SNAPSHOT = "snapshot_memory|snapshot_running_disks"
-ALLOCATION = "cpu_reservation|cpu_limit|cpu_shares|memory_reservation|memory_limit|memory_shares"
+CPU_ALLOCATION = "cpu_reservation|cpu_limit|cpu_shares"
+MEMORY_ALLOCATION = "memory_reservation|memory_limit|memory_shares"
+ALLOCATION = f"{CPU_ALLOCATION}|{MEMORY_ALLOCATION}"
 
 ANY_POLICY = "nic_spoof_guard|nic_dhcp_guard|nic_router_guard|nic_isolation|nic_promiscuous|nic_acl"
 

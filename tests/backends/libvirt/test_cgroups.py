@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +10,10 @@ import pytest
 import hyperkit
 from hyperkit import VM, Allocation, Host, MiB
 from tests.beds.libvirt_qemu import LibvirtHost, missing
+from tests.beds.libvirt_qemu.cgroups import may_lock
 
 libvirt = pytest.importorskip("libvirt")
 pytestmark = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
-
-_SYS_RESOURCE = 1 << 24
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +54,6 @@ def test_a_change_counts_from_the_next_start(machine: LibvirtHost, host: Host) -
     assert kernel_says(machine, vm, "cpu", "cpu.cfs_quota_us", "cpu.shares") == (50_000, 512)
     vm.stop().configure(cpu_allocation=Allocation(limit=250)).start()
     assert kernel_says(machine, vm, "cpu", "cpu.cfs_quota_us", "cpu.shares") == (25_000, 1024)
-
-
-def may_lock(size: int) -> bool:
-    """Whether libvirt may start a QEMU with this memory limit here: it sets the limit of locked memory too."""
-    _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    status = Path("/proc/self/status").read_text()
-    able = int(status.partition("CapEff:")[2].split()[0], 16) & _SYS_RESOURCE
-    return bool(able) or most == resource.RLIM_INFINITY or most >= size
 
 
 def test_memory_limit(machine: LibvirtHost, host: Host) -> None:

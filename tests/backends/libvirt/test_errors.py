@@ -70,7 +70,7 @@ def test_a_mapped_code_keeps_libvirts_text(name: str) -> None:
             ours.Busy,
             True,
         ),
-        ("OPERATION_TIMEOUT", 10, "Timed out during operation: vcpu unplug request timed out", ours.Timeout, False),
+        ("OPERATION_TIMEOUT", 10, "Timed out during operation: vcpu unplug request timed out", ours.Busy, True),
         ("INTERNAL_ERROR", 10, 'internal error: process exited: Failed to get "write" lock', ours.Busy, True),
         ("INTERNAL_ERROR", 10, "cannot set up guest memory: Cannot allocate memory", ours.ResourceExhausted, False),
         ("INTERNAL_ERROR", 10, "internal error: who knows", ours.BackendError, False),

@@ -258,14 +258,33 @@ def test_somebodys_numa_cells_are_not_guessed_at() -> None:
         xml_edit.set_cpus(xml_edit.parse_whole(text), 1, 1)
 
 
-def test_memory_in_dimms_is_not_in_the_cell() -> None:
-    text = (
-        "<domain><memory>196608</memory><vcpu>1</vcpu><cpu><numa><cell id='0' cpus='0' memory='65536'/></numa></cpu>"
-        "<devices><memory model='dimm'><target><size unit='KiB'>131072</size></target></memory></devices></domain>"
+def dimm(mib: int, source: str = "") -> str:
+    return f"<memory model='dimm'>{source}<target><size unit='MiB'>{mib}</size><node>0</node></target></memory>"
+
+
+def with_dimms(*dimms: str, slots: int = 4) -> ET.Element:
+    return xml_edit.parse_whole(
+        f"<domain><maxMemory slots='{slots}'>1048576</maxMemory><memory>196608</memory><vcpu>1</vcpu><cpu><numa>"
+        f"<cell id='0' cpus='0' memory='65536'/></numa></cpu><devices>{''.join(dimms)}</devices></domain>"
     )
-    tree = xml_edit.parse_whole(text)
-    xml_edit.set_memory(tree, 256 * MiB, 512 * MiB)
+
+
+def test_a_dimm_that_is_just_memory_becomes_part_of_the_cell() -> None:
+    tree = with_dimms(dimm(64), dimm(64))
+    assert read(tree).dimms == (64 * MiB, 64 * MiB)
+    xml_edit.set_memory(tree, 96 * MiB, 96 * MiB)
+    assert tree.find("cpu/numa/cell").get("memory") == str(96 * 1024)  # type: ignore[union-attr]
+    assert (read(tree).dimms, tree.find("devices/memory"), tree.find("maxMemory")) == ((), None, None)
+
+
+def test_a_dimm_that_somebody_gave_a_source_stays_and_is_not_in_the_cell() -> None:
+    tree = with_dimms(dimm(128, "<source><nodemask>0</nodemask></source>"), dimm(64))
+    xml_edit.set_memory(tree, 256 * MiB, 256 * MiB)
     assert tree.find("cpu/numa/cell").get("memory") == str(128 * 1024)  # type: ignore[union-attr]
+    ceiling = tree.find("maxMemory")
+    assert ceiling is not None
+    assert (ceiling.get("slots"), ceiling.text) == ("4", str(256 * 1024))  # without it there is no place for the DIMM
+    assert read(tree).dimms == (128 * MiB,)
     with pytest.raises(InvalidRequest, match="DIMM"):
         xml_edit.set_memory(tree, 128 * MiB, 512 * MiB)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 
 CONTROLLERS = ("cpu", "cpuacct", "cpuset", "devices", "blkio", "memory", "freezer")
+_SYS_RESOURCE = 1 << 24  # CAP_SYS_RESOURCE
 _MOUNTS = Path("/sys/fs/cgroup")
 
 
@@ -18,6 +20,14 @@ def available() -> bool:
         if kind == "cgroup" and os.access(where, os.W_OK):
             mounted.update(option for option in options.split(",") if where == str(_MOUNTS / option))
     return mounted.issuperset(CONTROLLERS)
+
+
+def may_lock(size: int) -> bool:
+    """Whether libvirt may start a QEMU with this memory limit here: it sets the limit of locked memory too."""
+    _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    status = Path("/proc/self/status").read_text()
+    able = int(status.partition("CapEff:")[2].split()[0], 16) & _SYS_RESOURCE
+    return bool(able) or most == resource.RLIM_INFINITY or most >= size
 
 
 class ControlGroup:
