@@ -593,7 +593,7 @@ class Driver:
         identity: stable id of the host: objects of two connections to it are equal.
         capabilities: what this host can do.
         translate: a vendor's exception as ours, or None if it is not the vendor's.
-        native: the vendor's own connection, for what hyperkit has no word for.
+        native: tells the vendor's own connection as it is now, for what hyperkit has no word for.
         close: end the connection; may be called twice.
         clock: what time is it; the fake brings its own.
     """
@@ -613,7 +613,7 @@ class Driver:
     guests: GuestPort | None = None
     events: EventPort | None = None
     translate: Callable[[Exception], HyperkitError | None]
-    native: object = attrs.field(default=None, repr=False)
+    native: Callable[[], object] = attrs.field(default=lambda: None, repr=False)
     close: Callable[[], None]
     clock: Clock = attrs.field(factory=SystemClock)
 

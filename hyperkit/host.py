@@ -62,8 +62,8 @@ class Host:
 
     @property
     def native(self) -> object:
-        """The vendor's own connection (``libvirt.virConnect``), for what hyperkit has no word for."""
-        return self.driver.native
+        """The vendor's own connection (``libvirt.virConnect``) as it is now, for what hyperkit has no word for."""
+        return self.driver.native()
 
     @property
     def clock(self) -> Clock:

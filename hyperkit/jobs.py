@@ -6,6 +6,7 @@ nothing else does.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -86,8 +87,8 @@ class ThreadJob(Job[T]):
     """A vendor call that blocks until the work is done, run on one named thread that ends with it.
 
     libvirt has no job object: a call such as ``managedSave`` returns when the memory is on disk. The thread
-    is what lets a caller have a timeout, progress and cancel; it makes exactly one call. A program that ends waits
-    for it: a call that is cut off leaves half of what it makes.
+    is what lets a caller have a timeout, progress and cancel; it makes exactly one call, in the context variables
+    of whoever made the job. A program that ends waits for it: a call that is cut off leaves half of what it makes.
     """
 
     def __init__(
@@ -104,7 +105,10 @@ class ThreadJob(Job[T]):
         self._cancelled = False
         self._ended = threading.Event()
         self._status: JobStatus[T] | None = None
-        self._thread = threading.Thread(target=self._run, name=f"hyperkit-{name}", daemon=False)
+        self._lock = threading.Lock()
+        self._afterwards: list[Callable[[], None]] = []
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._run,), name=f"hyperkit-{name}", daemon=False)
         self._thread.start()
 
     def _run(self) -> None:
@@ -115,7 +119,19 @@ class ThreadJob(Job[T]):
             ours = error if isinstance(error, Exception) else TaskFailed(f"the call was ended by {error!r}")
             self._status = JobStatus(True, error=ours)
         finally:
-            self._ended.set()
+            with self._lock:
+                self._ended.set()
+            for work in self._afterwards:
+                work()
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Have something done once the call has ended, by its thread; at once if it has. ``work`` raises nothing."""
+        with self._lock:
+            ended = self._ended.is_set()
+            if not ended:
+                self._afterwards.append(work)
+        if ended:
+            work()
 
     def poll(self) -> JobStatus[T]:
         if self._ended.is_set() and self._status is not None:

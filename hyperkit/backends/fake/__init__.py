@@ -75,7 +75,7 @@ def driver(world: World, url: str = "fake://") -> Driver:
         guests=FakeGuests(world) if world.capabilities.guest_addresses else None,
         events=FakeEvents(world) if world.capabilities.events_pushed else None,
         translate=_nothing_of_a_vendor,
-        native=world,
+        native=lambda: world,
         close=_stays_in_memory,
         clock=world.clock,
     )

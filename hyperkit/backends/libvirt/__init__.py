@@ -3,8 +3,10 @@
 Any of libvirt's URIs is passed on as it is, with its transports and options; see
 https://libvirt.org/uri.html. Tested with QEMU; of the other drivers, VMs can be seen and switched.
 
-`Driver.native` is the virConnect. A session that broke is opened again by the next call, which `native` then
-does not know of. libvirt cannot limit the time of a call, so that ``timeout`` has no effect.
+`Driver.native` is the first session's virConnect. A session that broke is opened again, once, by the next call;
+`native` then tells the new one. ``timeout`` limits, in whole seconds of at least two, how long connecting may take
+and how long a peer may be silent: it is pinged, also while a call waits, and a dead one ends the call with
+`ConnectionLost`. A call that the daemon works at may take as long as it takes. See docs/connections.md.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from hyperkit.backends.libvirt.volumes import Volumes
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.clock import SystemClock
 from hyperkit.driver import Driver, Target
+from hyperkit.instrument import intercept
 
 
 def open(target: Target) -> Driver:  # noqa: A001  the contract's name
@@ -37,7 +40,7 @@ def open(target: Target) -> Driver:  # noqa: A001  the contract's name
     """
     connection = Connection(target)
     try:
-        return _driver(target, connection)
+        return intercept(_driver(target, connection), connection.sessions.around)
     except BaseException as error:
         connection.close()
         if isinstance(error, Exception) and (ours := translate(error)) is not None:
@@ -67,7 +70,7 @@ def _driver(target: Target, connection: Connection) -> Driver:
         snapshots=Snapshots(connection, vms.get) if able.snapshots else None,
         guests=Guests(connection) if able.guest_addresses else None,
         translate=translate,
-        native=connection.conn,
+        native=lambda: connection.native,
         close=connection.close,
         clock=target.clock or SystemClock(),
     )

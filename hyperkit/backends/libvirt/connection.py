@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
 
 import libvirt
 
 from hyperkit.backends.libvirt import errors
-from hyperkit.backends.libvirt.loop import ensure_running
-from hyperkit.checks import refuse
+from hyperkit.backends.libvirt.opening import open_session
+from hyperkit.backends.libvirt.sessions import Sessions
 from hyperkit.clock import Clock, SystemClock
 from hyperkit.driver import Target
-from hyperkit.errors import AuthenticationFailed, ConnectionFailed, InvalidState, NotFound
+from hyperkit.errors import ConnectionFailed, NotFound
 
 T = TypeVar("T")
 
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 """What a change is of: the domain that runs, and what it will be from its next start on."""
-
-# libvirt prints every error to standard error unless it is given somebody else to tell; ours are raised.
-libvirt.registerErrorHandler(lambda _context, _error: None, None)
-
-_NAMES = (libvirt.VIR_CRED_USERNAME, libvirt.VIR_CRED_AUTHNAME, libvirt.VIR_CRED_ECHOPROMPT)
-_SECRETS = (libvirt.VIR_CRED_PASSPHRASE, libvirt.VIR_CRED_NOECHOPROMPT)
-
 
 class _EditLock:
     """Whoever holds it is the only one in this process who changes a VM's configuration."""
@@ -43,10 +35,21 @@ _edit_locks: weakref.WeakValueDictionary[str, _EditLock] = weakref.WeakValueDict
 _edit_locks_lock = threading.Lock()
 
 
+def _after_fork_in_child() -> None:
+    """Whoever holds a lock stayed in the parent."""
+    global _edit_locks_lock  # noqa: PLW0603
+    _edit_locks.clear()
+    _edit_locks_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 class Connection:
-    """One session with one libvirt daemon.
+    """What a `Driver` holds of one libvirt daemon.
 
     Attributes:
+        sessions: with the daemon.
         url: where, without secrets.
         clock: the caller's.
         kind: libvirt's name of the driver: ``QEMU``, ``TEST``, ``LXC``, ``Xen`` …
@@ -54,23 +57,24 @@ class Connection:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._lock = threading.Lock()
-        self._closed = False
-        self._conn: Any = _open(target)
+        self.sessions = Sessions(lambda: open_session(target), target.url)
         self.url = target.url
         self.clock: Clock = target.clock or SystemClock()
-        self.kind = str(self._conn.getType())
+        self.kind = str(self.conn.getType())
 
     @property
     def conn(self) -> Any:
-        """The virConnect; a new one if the last one broke. Asking whether it did costs no round trip."""
-        if self._closed:
-            raise InvalidState(f"the connection to {self.url} was closed")
-        if not self._conn.isAlive():
-            with self._lock:
-                if not self._conn.isAlive():
-                    self._conn = _open(self._target)
-        return self._conn
+        """The virConnect of the operation that asks; a new one if the last one broke."""
+        return self.sessions.conn
+
+    @property
+    def native(self) -> Any:
+        """The first session's virConnect, which lasts until it breaks or the connection is closed."""
+        return self.sessions.native
+
+    def open(self) -> Any:
+        """A new virConnect, for what lasts longer than a call; whoever opens it closes it."""
+        return open_session(self._target)[0]
 
     @property
     def transport(self) -> str:
@@ -87,6 +91,10 @@ class Connection:
         """Whether the daemon is a user's own, without privileges."""
         return self._target.path.rstrip("/").endswith("/session")
 
+    def beside(self, look: Callable[[], T]) -> Callable[[], T]:
+        """The same with a session of its own, for what is called from other threads while a job goes on."""
+        return lambda: self.sessions.around("", look, ())
+
     def repeat(self, read: Callable[[], T]) -> T:
         """Call something that only reads; once more with a new session if the session breaks meanwhile."""
         try:
@@ -94,7 +102,11 @@ class Connection:
         except libvirt.libvirtError as error:
             if not errors.is_lost(error):
                 raise
-        return read()
+            lost = error
+        try:
+            return read()
+        except ConnectionFailed as error:
+            raise lost from error
 
     @contextmanager
     def editing(self, vm_id: str) -> Iterator[None]:
@@ -132,44 +144,5 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """End the session; a second time does nothing."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._conn.close()
-
-
-def _open(target: Target) -> Any:
-    ensure_running()
-
-    def answer(credentials: list[list[Any]], _data: object) -> int:
-        for credential in credentials:
-            kind = credential[0]
-            value = target.user if kind in _NAMES else target.password if kind in _SECRETS else None
-            if value is None:
-                return -1
-            credential[4] = value
-        return 0
-
-    try:
-        return libvirt.openAuth(_uri(target), [[*_NAMES, *_SECRETS], answer, None], 0)
-    except libvirt.libvirtError as error:
-        kind = AuthenticationFailed if isinstance(errors.translate(error), AuthenticationFailed) else ConnectionFailed
-        raise kind(f"cannot connect to {target.url}: {error}") from error
-
-
-def _uri(target: Target) -> str:
-    """The URL as libvirt wants it: the user where ssh looks for it, and our ``verify`` in libvirt's words."""
-    parts = urlsplit(target.url)
-    netloc, query = parts.netloc, parts.query
-    if target.user and target.host and "@" not in netloc:
-        netloc = f"{quote(target.user, safe='')}@{netloc}"
-    if target.verify is False and "no_verify" not in target.options:
-        query = "&".join(filter(None, (query, "no_verify=1")))
-    elif isinstance(target.verify, str) and "pkipath" not in target.options:
-        place = PurePosixPath(target.verify)
-        if place.name != "cacert.pem":
-            refuse("verify", target.verify, "libvirt takes the CA from a file cacert.pem in a directory")
-        query = "&".join(filter(None, (query, f"pkipath={quote(str(place.parent))}")))
-    # Not urlunsplit: it would make "test:/default" of "test:///default".
-    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if query else "")
+        """End the sessions; a second time does nothing."""
+        self.sessions.close()

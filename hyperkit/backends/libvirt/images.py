@@ -181,7 +181,7 @@ class Images:
             return Progress()
         unknown = Progress(phase=making.phase)
         try:
-            done = int(making.pool.storageVolLookupByName(making.name).info()[2])
+            done = int(find_pool(self._conn, making.pool.UUIDString()).storageVolLookupByName(making.name).info()[2])
         except libvirt.libvirtError:  # not begun yet; or, for thick files, libvirt shows them when they are there
             return unknown
         if not making.total:

@@ -34,8 +34,8 @@ class Power:
             return ThreadJob(
                 "suspend",
                 lambda: self._suspend(domain),
-                progress=lambda: _progress(domain),
-                abort=domain.abortJob,
+                progress=self._connection.beside(lambda: _progress(self._connection.domain(vm_id))),
+                abort=self._connection.beside(lambda: self._abort(vm_id)),
             )
         if action is PowerAction.RESUME:
             return self._resume(domain)
@@ -58,6 +58,9 @@ class Power:
     def _suspend(self, domain: Any) -> PowerRecord:
         domain.managedSave(0)
         return self._reader.power(domain)
+
+    def _abort(self, vm_id: str) -> None:
+        self._connection.domain(vm_id).abortJob()
 
     def _resume(self, domain: Any) -> PowerRecord | Job[PowerRecord]:
         try:

@@ -47,7 +47,9 @@ class VMs:
     def create(self, spec: VMSpec) -> VMRecord | Job[VMRecord]:
         if any(writes_much(disk) for disk in spec.disks):
             images = Images(self._connection)  # one for each job: it knows how far its own copy is
-            return ThreadJob("create", lambda: self._create(spec, images), progress=images.progress)
+            return ThreadJob(
+                "create", lambda: self._create(spec, images), progress=self._connection.beside(images.progress)
+            )
         return self._create(spec, self._images)
 
     def configure(self, vm_id: str, change: VMChange) -> VMRecord:

@@ -47,7 +47,7 @@ class Volumes:
             made = images.create(self._pool(datastore_id), [spec.name], spec.size, form, thin=spec.thin)
             return self._get(datastore_id, made.path)
 
-        return make() if spec.thin else ThreadJob("volume", make, progress=images.progress)
+        return make() if spec.thin else ThreadJob("volume", make, progress=self._connection.beside(images.progress))
 
     def delete(self, volume_id: str) -> None:
         """See the contract."""

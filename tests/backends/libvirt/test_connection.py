@@ -11,9 +11,9 @@ from hyperkit.connection import parse
 from hyperkit.errors import AuthenticationFailed, ConnectionFailed, InvalidRequest, InvalidState, NotFound
 
 libvirt = pytest.importorskip("libvirt")
-from hyperkit.backends.libvirt import connection as module  # noqa: E402
 from hyperkit.backends.libvirt import open as open_libvirt  # noqa: E402
 from hyperkit.backends.libvirt.connection import Connection  # noqa: E402
+from hyperkit.backends.libvirt.opening import uri_of  # noqa: E402
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def connection() -> Iterator[Connection]:
         ("test:///default", {}, "test:///default"),
         ("qemu:///system", {"user": "bob"}, "qemu:///system"),
         ("qemu+unix:///system?socket=/a%20b", {}, "qemu+unix:///system?socket=/a%20b"),
-        ("qemu+ssh://kvm1/system", {"user": "a b"}, "qemu+ssh://a%20b@kvm1/system"),
-        ("qemu+ssh://root@kvm1:2222/system", {}, "qemu+ssh://root@kvm1:2222/system"),
+        ("qemu+ssh://kvm1/system", {"user": "a b"}, "qemu+ssh://a%20b@kvm1/system?no_tty=1"),
+        ("qemu+ssh://root@kvm1:2222/system?no_tty=0", {}, "qemu+ssh://root@kvm1:2222/system?no_tty=0"),
         (
             "qemu+tls://kvm1/system?keepalive_count=3",
             {"verify": False},
@@ -42,12 +42,12 @@ def connection() -> Iterator[Connection]:
     ],
 )
 def test_the_url_is_passed_on(url: str, options: dict[str, Any], uri: str) -> None:
-    assert module._uri(parse(url, **options)) == uri
+    assert uri_of(parse(url, **options)) == uri
 
 
 def test_a_ca_file_that_libvirt_cannot_be_given_is_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"cacert\.pem"):
-        module._uri(parse("qemu+tls://kvm1/system", verify="/etc/ca.crt"))
+        uri_of(parse("qemu+tls://kvm1/system", verify="/etc/ca.crt"))
 
 
 def test_credentials_are_given_when_asked_for_and_never_in_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_a_read_that_lost_the_session_is_repeated_once_with_a_new_one(connection
     def read() -> str:
         tries.append(connection.conn)
         if len(tries) == 1:
-            connection._conn = Broken()
+            connection.sessions.first._conn = Broken()
             raise lost()
         return str(connection.conn.getType())
 

@@ -261,7 +261,7 @@ class TestNames:
             assert holds(vm.paths[0], 7)
 
     def test_a_number_given_by_others(self, vm: VM, driver: Driver) -> None:
-        native: Any = driver.native
+        native: Any = driver.native()
         native.lookupByUUIDString(vm.id).snapshotCreateXML("<domainsnapshot><name>2</name></domainsnapshot>", 0)
         (snapshot,) = vm.port.list(vm.id)
         assert (snapshot.id, snapshot.name) == ("2", "2")
@@ -292,7 +292,7 @@ class TestRevert:
         off = vm.take("off")
         vm.power("start")
         running = vm.take("running", memory=True)
-        native: Any = driver.native
+        native: Any = driver.native()
         for target in (off, running):
             if vm.now.state is OFF:
                 vm.power("start")

@@ -79,7 +79,7 @@ class Bed:
             domain.undefineFlags(3)
         self.calls: Counter[str] = Counter()
         self.before: Callable[[str], None] = lambda _name: None
-        self.connection._conn = Counting(self.raw, self.calls, self._called)
+        self.connection.sessions.first._conn = Counting(self.raw, self.calls, self._called)
         self.images = Images(self.connection)
         self.vms = VMs(self.connection, PLATFORM, self.images, Reader(self.connection, 1024))
 
@@ -103,7 +103,7 @@ class Bed:
 def bed() -> Iterator[Bed]:
     bed = Bed()
     yield bed
-    bed.connection._conn = bed.raw
+    bed.connection.sessions.first._conn = bed.raw
     bed.connection.close()
 
 
@@ -263,7 +263,7 @@ def test_a_nics_switch_is_the_network_that_has_the_name_now(driver: Driver) -> N
     """The domain knows its network by name only."""
 
     def remove() -> None:
-        network = driver.native.networkLookupByName("again")  # type: ignore[attr-defined]
+        network = driver.native().networkLookupByName("again")  # type: ignore[attr-defined]
         network.destroy()
         network.undefine()
 

@@ -74,8 +74,9 @@ def _add(mutant: Mutant) -> None:
 
 def world(driver: Driver) -> World:
     """The world behind a driver."""
-    assert isinstance(driver.native, World)
-    return driver.native
+    native = driver.native()
+    assert isinstance(native, World)
+    return native
 
 
 def machine(driver: Driver, vm_id: str) -> Machine:

@@ -55,6 +55,6 @@ def open(target: Target) -> Driver:  # noqa: A001  # what hyperkit calls
         datastores=ToyDatastores(store),
         volumes=ToyVolumes(store),
         translate=translate,
-        native=store,
+        native=lambda: store,
         close=lambda: None,
     )
