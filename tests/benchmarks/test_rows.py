@@ -16,6 +16,7 @@ needs_libcloud = pytest.mark.skipif(
 
 SCALE = 0.02
 VMS = 10  # defined, and one that runs
+HELPERS = 3  # sessions that list the VMs once more, to read some of them
 
 
 @pytest.mark.parametrize(
@@ -30,10 +31,12 @@ VMS = 10  # defined, and one that runs
                 importlib.util.find_spec("libvirt") is None, reason="libvirt-python is not installed"
             ),
         ),
-        # The XML of each, and four for all; the loop's list, and five for each.
-        pytest.param("libvirt-inventory", VMS + 1 + 4, 1 + 5 * (VMS + 1), marks=needs_bed),
-        pytest.param("libvirt-inventory-delayed", VMS + 1 + 4, 1 + 5 * (VMS + 1), marks=needs_bed),
-        pytest.param("libvirt-inventory-libcloud", VMS + 1 + 4, 2 + 3 * (VMS + 1), marks=[needs_bed, needs_libcloud]),
+        # The XML of each, four for all, and the helpers' lists; the loop's list, and five for each.
+        pytest.param("libvirt-inventory", VMS + 1 + 4 + HELPERS, 1 + 5 * (VMS + 1), marks=needs_bed),
+        pytest.param("libvirt-inventory-delayed", VMS + 1 + 4 + HELPERS, 1 + 5 * (VMS + 1), marks=needs_bed),
+        pytest.param(
+            "libvirt-inventory-libcloud", VMS + 1 + 4 + HELPERS, 2 + 3 * (VMS + 1), marks=[needs_bed, needs_libcloud]
+        ),
         # Each verb looks before and after.
         pytest.param("libvirt-verbs", 23, 5, marks=needs_bed),
     ],

@@ -41,8 +41,12 @@ class Datastores:
         return self._connection.repeat(lambda: self._get(datastore_id))
 
     def _list(self) -> Sequence[DatastoreRecord]:
-        pools = self._connection.conn.listAllStoragePools(0)
-        return [record for _, record in read_each(_record, pools) if not record.name.startswith(LOOK)]
+        pools = self._pools()
+        found = read_each(self._connection, pools, _record, again=self._pools, key=lambda pool: str(pool.UUIDString()))
+        return [record for _, record in found if not record.name.startswith(LOOK)]
+
+    def _pools(self) -> Sequence[Any]:
+        return self._connection.conn.listAllStoragePools(0)  # type: ignore[no-any-return]
 
     def _get(self, datastore_id: str) -> DatastoreRecord:
         pool = find_pool(self._connection.conn, datastore_id)

@@ -5,19 +5,24 @@ libvirt has no bulk call for most of what it tells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 import libvirt
+
+if TYPE_CHECKING:
+    from hyperkit.backends.libvirt.connection import Connection
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 AT_ONCE = 4
-"""libvirtd serves five requests of a client at a time (``max_client_requests``) and reads no sixth before one of them
-is done, not even a keepalive: one stays free for those."""
+"""Sessions that a list uses, its own included."""
+_FEW = 8
+"""So many things or fewer are read one after the other: the others' lists would cost what is saved."""
 
 _GONE = frozenset(
     {
@@ -40,28 +45,54 @@ def unless_gone() -> Iterator[None]:
             raise
 
 
-def read_each(read: Callable[[T], R], things: Iterable[T]) -> list[tuple[T, R]]:
+def read_each(
+    connection: Connection,
+    things: Iterable[T],
+    read: Callable[[T], R],
+    *,
+    again: Callable[[], Iterable[T]],
+    key: Callable[[T], str],
+) -> list[tuple[T, R]]:
     """Each thing with ``read(thing)``, in order, without those that are gone.
 
-    One connection carries the calls of several threads, and the binding lets go of the interpreter while it waits:
-    over a network the latency of four calls is paid once. The threads end with the call.
+    Over a network the latency of four calls is paid once: some threads read with a session of their own, for
+    which ``again`` lists the things once more, in one call; ``key`` tells which are the same. The threads end with
+    the call. What goes wrong in one of them is left to the caller's own thread, which reads whatever is left.
     """
-    things = list(things)
-    found: list[tuple[T, R] | None] = [None] * len(things)
+    mine = {key(thing): thing for thing in things}
+    wanted = deque(mine)
+    found: dict[str, R] = {}
 
-    def read_one(index: int) -> None:
-        with unless_gone():
-            found[index] = (things[index], read(things[index]))
-
-    if len(things) <= 1:
-        for index in range(len(things)):
-            read_one(index)
-    else:
-        with ThreadPoolExecutor(min(AT_ONCE, len(things)), thread_name_prefix="hyperkit-read") as pool:
-            reads = [pool.submit(read_one, index) for index in range(len(things))]
+    def read_on(theirs: Mapping[str, T]) -> None:
+        while wanted:
             try:
-                for each in reads:
-                    each.result()
-            finally:
-                pool.shutdown(cancel_futures=True)  # after one that failed the others are of no use
-    return [each for each in found if each is not None]
+                one = wanted.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            try:
+                with unless_gone():
+                    if one in theirs:
+                        found[one] = read(theirs[one])
+            except BaseException:
+                wanted.appendleft(one)
+                raise
+
+    def assist() -> None:
+        with suppress(Exception):
+            connection.beside(lambda: read_on({key(thing): thing for thing in again()}))()
+
+    some = len(mine) > _FEW and not connection.sessions.first.shared
+    helpers = [threading.Thread(target=assist, name="hyperkit-read", daemon=True) for _ in range((AT_ONCE - 1) * some)]
+    for each in helpers:
+        each.start()
+    try:
+        read_on(mine)
+        for each in helpers:
+            each.join()
+        read_on(mine)
+    except BaseException:
+        wanted.clear()
+        for each in helpers:
+            each.join()
+        raise
+    return [(thing, found[one]) for one, thing in mine.items() if one in found]

@@ -4,7 +4,7 @@ What a record costs in round trips, for n VMs::
 
     list   n + 4     all their states and disk sizes in one call, the sets of those with autostart and with saved
                      memory in one each, the networks in one, and the XML of each, which libvirt has no bulk call
-                     for: four of those are in flight at a time
+                     for: with more than eight VMs, four of those are in flight at a time, for three more calls
     get    4 to 6    lookup, XML, state and sizes, autostart; saved memory if the VM is off; the networks if a NIC
                      is in one
 
@@ -53,7 +53,14 @@ class Reader:
         saved = {domain.UUIDString() for domain in conn.listAllDomains(_SAVED)} if self._can_save else set()
         networks = self._connection.networks()
         records = []
-        for (domain, stats), text in read_each(lambda one: one[0].XMLDesc(0), found):
+        texts = read_each(
+            self._connection,
+            found,
+            lambda one: str(one[0].XMLDesc(0)),
+            again=lambda: [(domain, {}) for domain in self._connection.conn.listAllDomains(0)],
+            key=lambda one: str(one[0].UUIDString()),
+        )
+        for (domain, stats), text in texts:
             vm_id = domain.UUIDString()
             records.append(self._record(parse_domain(text), stats, vm_id in autostart, vm_id in saved, networks))
         return records

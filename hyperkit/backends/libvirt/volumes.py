@@ -97,7 +97,13 @@ class Volumes:
     def _list(self, datastore_id: str) -> Sequence[VolumeRecord]:
         pool = self._pool(datastore_id)
         refresh(self._connection.conn, pool)
-        found = read_each(lambda volume: _record(volume, datastore_id), pool.listAllVolumes(0))
+        found = read_each(
+            self._connection,
+            pool.listAllVolumes(0),
+            lambda volume: _record(volume, datastore_id),
+            again=lambda: self._pool(datastore_id).listAllVolumes(0),
+            key=lambda volume: str(volume.key()),
+        )
         return [record for _, record in found if record is not None]
 
     def _send(self, volume: Any, head: bytes, source: BinaryIO, size: int) -> None:

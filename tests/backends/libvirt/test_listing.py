@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 import pytest
 
 libvirt = pytest.importorskip("libvirt", reason="libvirt-python is not installed")
 
-from hyperkit.backends.libvirt.listing import AT_ONCE, read_each  # noqa: E402
+from hyperkit.backends.libvirt import listing  # noqa: E402
+from hyperkit.backends.libvirt.connection import Connection  # noqa: E402
+from hyperkit.backends.libvirt.listing import AT_ONCE  # noqa: E402
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Remote:
+    """A connection to a daemon, as far as a list needs one."""
+
+    def __init__(self, *, shared: bool = False) -> None:
+        self.sessions = SimpleNamespace(first=SimpleNamespace(shared=shared))
+        self.others = 0
+        self.broken = False
+
+    def beside(self, look: Callable[[], T]) -> Callable[[], T]:
+        self.others += 1
+        if self.broken:
+            raise libvirt.libvirtError("no session for you")
+        return look
+
+
+def read_each(
+    read: Callable[[T], R], things: Iterable[T], *, remote: Remote | None = None, again: Iterable[T] | None = None
+) -> list[tuple[T, R]]:
+    things = list(things)
+    return listing.read_each(
+        cast(Connection, remote or Remote()), things, read, again=lambda: things if again is None else again, key=str
+    )
 
 
 @pytest.fixture
@@ -31,16 +61,15 @@ def test_what_is_read_comes_in_order(count: int) -> None:
 
 
 def test_what_vanished_meanwhile_is_left_out(connection: Any) -> None:
-    domains = sorted(connection.listAllDomains(), key=lambda domain: str(domain.name()))
-    gone = [domain for domain in domains if domain.name() in ("read-3", "read-7")]
-    for domain in gone:
-        domain.undefine()
-    read = read_each(lambda domain: domain.XMLDesc(), domains)
-    assert [domain for domain, _ in read] == [domain for domain in domains if domain not in gone]
-    assert all(f"<name>{domain.name()}</name>" in text for domain, text in read)
+    domains = {domain.name(): domain for domain in connection.listAllDomains()}
+    for name in ("read-3", "read-7"):
+        domains[name].undefine()
+    read = read_each(lambda name: str(domains[name].XMLDesc()), sorted(domains))
+    assert [name for name, _ in read] == sorted(domains.keys() - {"read-3", "read-7"})
+    assert all(f"<name>{name}</name>" in text for name, text in read)
 
 
-def test_another_error_ends_the_reading_and_is_raised() -> None:
+def test_an_error_ends_the_reading_and_is_raised() -> None:
     begun: list[int] = []
 
     def read(number: int) -> int:
@@ -54,22 +83,44 @@ def test_another_error_ends_the_reading_and_is_raised() -> None:
     assert len(begun) < 10_000
 
 
-def test_as_many_reads_are_in_flight_as_one_client_may_have_and_no_more() -> None:
+def test_so_many_threads_read_and_no_more() -> None:
     together = threading.Barrier(AT_ONCE, timeout=60)  # broken, and an error, if they do not come together
-    lock = threading.Lock()
-    now = most = 0
+    readers: set[int] = set()
 
     def read(_: int) -> None:
-        nonlocal now, most
-        with lock:
-            now += 1
-            most = max(most, now)
+        readers.add(threading.get_ident())
         together.wait()
-        with lock:
-            now -= 1
 
     read_each(read, range(AT_ONCE * 3))
-    assert most == AT_ONCE
+    assert len(readers) == AT_ONCE
+
+
+@pytest.mark.parametrize(("count", "shared"), [(8, False), (100, True)], ids=["few", "without a peer"])
+def test_other_threads_help_where_they_are_of_use(count: int, shared: bool) -> None:
+    remote = Remote(shared=shared)
+    assert len(read_each(str, range(count), remote=remote)) == count
+    assert remote.others == 0
+
+
+def test_what_the_others_cannot_do_the_caller_s_thread_does() -> None:
+    remote = Remote()
+    remote.broken = True
+    assert read_each(str, range(100), remote=remote) == [(number, str(number)) for number in range(100)]
+    assert remote.others == AT_ONCE - 1
+
+
+def test_what_fails_in_another_thread_is_read_again() -> None:
+    caller = threading.get_ident()
+    failed = threading.Event()
+
+    def read(number: int) -> int:
+        if threading.get_ident() == caller:
+            assert failed.wait(60)
+            return number
+        failed.set()
+        raise libvirt.libvirtError("lost")
+
+    assert read_each(read, range(100)) == [(number, number) for number in range(100)]
 
 
 def test_the_threads_end_with_the_call() -> None:
