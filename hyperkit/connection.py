@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from hyperkit import registry
+from hyperkit.checks import refuse
 from hyperkit.clock import Clock
 from hyperkit.driver import Driver, Target
 from hyperkit.errors import ConnectionFailed, HyperkitError, InvalidRequest
@@ -38,7 +39,8 @@ def connect(
         user: instead of the one in the URL.
         password: instead of one in the URL, where a shell's history would keep it.
         verify: check the host's TLS certificate; a string is the path of a CA file; False is on your own head.
-        timeout: seconds for connecting and for each call, where the vendor's library can limit them.
+        timeout: seconds after which a host counts as not reachable, or as dead while a call waits for it, where the
+            vendor's library can tell. A call that the host works at takes as long as it takes.
         clock: time to live by, for tests.
         wrap: functions that put themselves around the backend, such as `hyperkit.testing.faults`.
 
@@ -89,6 +91,8 @@ def parse(
         raise InvalidRequest("that is not a URL, such as 'qemu:///system' or 'fake://'", field="url")
     if not parts.scheme or not url.lower().startswith(f"{parts.scheme}://"):
         raise InvalidRequest("a URL starts with a scheme, as in 'qemu:///system' or 'fake://'", field="url")
+    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < float("inf")):
+        refuse("timeout", timeout, "seconds, more than none; leave it out for what the vendor's library does")
     if "@" in f"{parts.path}{parts.query}{parts.fragment}":
         # Most likely a password with a '/', '?' or '#' in it, which ends up in what is printed.
         raise InvalidRequest(

@@ -652,7 +652,7 @@ class Target:
         user: from the URL or `connect`.
         password: never in a repr.
         verify: check the host's certificate: True, False, or the path of a CA file.
-        timeout: seconds for connecting and for each call, None for the vendor's own.
+        timeout: seconds for connecting, and of silence after which the host is dead; None for the vendor's own.
         clock: None lets the backend choose.
     """
 

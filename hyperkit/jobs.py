@@ -106,6 +106,7 @@ class ThreadJob(Job[T]):
         self._ended = threading.Event()
         self._status: JobStatus[T] | None = None
         self._lock = threading.Lock()
+        self._over = False
         self._afterwards: list[Callable[[], None]] = []
         run = contextvars.copy_context().run
         self._thread = threading.Thread(target=run, args=(self._run,), name=f"hyperkit-{name}", daemon=False)
@@ -120,17 +121,21 @@ class ThreadJob(Job[T]):
             self._status = JobStatus(True, error=ours)
         finally:
             with self._lock:
-                self._ended.set()
+                self._over = True
             for work in self._afterwards:
                 work()
+            self._ended.set()
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        """Have something done once the call has ended, by its thread; at once if it has. ``work`` raises nothing."""
+        """Have something done after the call, by its thread and before the job ends; at once if it is over.
+
+        ``work`` raises nothing.
+        """
         with self._lock:
-            ended = self._ended.is_set()
-            if not ended:
+            over = self._over
+            if not over:
                 self._afterwards.append(work)
-        if ended:
+        if over:
             work()
 
     def poll(self) -> JobStatus[T]:

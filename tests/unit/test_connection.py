@@ -154,6 +154,12 @@ def test_arguments_go_before_the_url() -> None:
     assert SECRET not in repr(target)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "5"])
+def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
+    with pytest.raises(InvalidRequest, match="timeout="):
+        parse("esxi://esx1", timeout=timeout)
+
+
 def test_tls_is_verified_unless_told_otherwise() -> None:
     assert parse("esxi://esx1").verify is True
     assert parse("esxi://esx1", verify=False).verify is False

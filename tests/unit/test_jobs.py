@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import ContextVar
 
 import pytest
 
@@ -102,6 +103,26 @@ def test_without_progress_none_is_known() -> None:
     assert job.poll().progress == Progress(fraction=None)
     go.set()
     assert ended(job).done
+
+
+def test_what_is_to_be_done_afterwards_is_done_before_the_job_ends() -> None:
+    go = threading.Event()
+    done: list[str] = []
+    job: ThreadJob[object] = ThreadJob("save", lambda: go.wait(LONG))
+    job.afterwards(lambda: done.append(threading.current_thread().name))
+    assert done == []
+    go.set()
+    assert ended(job).done
+    assert done == ["hyperkit-save"]
+    job.join()
+    job.afterwards(lambda: done.append("at once"))
+    assert done == ["hyperkit-save", "at once"]
+
+
+def test_the_call_has_the_context_of_whoever_made_the_job() -> None:
+    asker: ContextVar[str] = ContextVar("asker")
+    asker.set("me")
+    assert ended(ThreadJob("save", asker.get)).result == "me"
 
 
 def test_cancel_aborts_the_call_and_tells_cancelled() -> None:

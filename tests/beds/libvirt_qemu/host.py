@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -188,15 +188,42 @@ class LibvirtHost:
         self._process.stdin.flush()
         self._wait_until_connectable(timeout)
 
-    def kill_qemu(self, domain_name: str) -> None:
-        """kill -9 the QEMU of a domain."""
+    @contextmanager
+    def hung_libvirtd(self) -> Iterator[None]:
+        """Stop the daemon, whose socket then takes connections and answers nothing; it goes on at the end."""
+        pid = self._libvirtd_pid()
+        if pid is None:
+            raise BedFailure(f"no libvirtd runs on {self.name}\n{self.log_tail()}")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):  # somebody killed it meanwhile
+                os.kill(pid, signal.SIGCONT)
+
+    def qemu_pid(self, domain_name: str) -> int:
+        """The QEMU of a domain, as the machine outside numbers it."""
         marker = f"guest={domain_name},".encode()
         for pid in processes.children(self.init_pid):
             arguments = processes.read(f"/proc/{pid}/cmdline").split(b"\0")
             if any(argument.startswith(marker) for argument in arguments):
-                processes.kill(pid)
-                return
+                return pid
         raise BedFailure(f"no QEMU runs {domain_name!r} on {self.name}")
+
+    def kill_qemu(self, domain_name: str) -> None:
+        """kill -9 the QEMU of a domain."""
+        processes.kill(self.qemu_pid(domain_name))
+
+    @contextmanager
+    def hung_qemu(self, domain_name: str) -> Iterator[None]:
+        """Stop the QEMU of a domain, as one that waits for its storage stands still; it goes on at the end."""
+        pid = self.qemu_pid(domain_name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):  # somebody killed it meanwhile
+                os.kill(pid, signal.SIGCONT)
 
     def add_bridge(self, name: str) -> None:
         """Make a Linux bridge in the host, without spanning tree: that delays a first DHCP by seconds."""
