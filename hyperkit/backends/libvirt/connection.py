@@ -23,6 +23,7 @@ T = TypeVar("T")
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 """What a change is of: the domain that runs, and what it will be from its next start on."""
 
+
 class _EditLock:
     """Whoever holds it is the only one in this process who changes a VM's configuration."""
 
