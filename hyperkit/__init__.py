@@ -15,16 +15,19 @@ Importing this imports attrs and the standard library, nothing of any vendor.
 from hyperkit.capabilities import Capabilities
 from hyperkit.clock import Clock, SystemClock, VirtualClock
 from hyperkit.connection import connect
+from hyperkit.console import Console, SerialConsole
 from hyperkit.containers import ContainerSpec
 from hyperkit.datastore import Datastore, Volume
 from hyperkit.disk import Cdrom, Disk
 from hyperkit.errors import (
+    AgentUnavailable,
     AlreadyExists,
     Ambiguous,
     AuthenticationFailed,
     BackendError,
     Busy,
     Cancelled,
+    CommandFailed,
     ConnectionFailed,
     ConnectionLost,
     HyperkitError,
@@ -38,6 +41,8 @@ from hyperkit.errors import (
     Unsupported,
 )
 from hyperkit.events import Event, VMChanged, VMCreated, VMDeleted, VMStateChanged
+from hyperkit.guest import Guest
+from hyperkit.guest_records import CommandResult
 from hyperkit.host import Host
 from hyperkit.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
 from hyperkit.jobs import Progress
@@ -73,6 +78,7 @@ __all__ = [
     "AclDirection",
     "AclProtocol",
     "AclRule",
+    "AgentUnavailable",
     "Allocation",
     "AlreadyExists",
     "Ambiguous",
@@ -84,8 +90,11 @@ __all__ = [
     "Capabilities",
     "Cdrom",
     "Clock",
+    "CommandFailed",
+    "CommandResult",
     "ConnectionFailed",
     "ConnectionLost",
+    "Console",
     "ContainerSpec",
     "CpuTopology",
     "Datastore",
@@ -96,6 +105,7 @@ __all__ = [
     "Event",
     "Firmware",
     "GiB",
+    "Guest",
     "Host",
     "HyperkitError",
     "HypervisorType",
@@ -112,6 +122,7 @@ __all__ = [
     "PowerState",
     "Progress",
     "ResourceExhausted",
+    "SerialConsole",
     "Snapshot",
     "StateReason",
     "StaticLease",

@@ -198,8 +198,17 @@ class Capabilities:
     volumes: bool = _can("Can disk images be made and deleted apart from VMs?", "make or delete volumes")
     transfer: bool = _can("Can files be uploaded to and downloaded from a datastore?", "upload or download files")
 
-    # Seeing
+    # Guests and consoles
     guest_addresses: bool = _can("Can the host tell a guest's addresses?", "tell a guest's addresses")
+    guest_agent: bool = _can("Can an agent in the guest be asked how it is?", "talk to an agent in a guest")
+    guest_exec: bool = _can("Can commands be run in a guest?", "run commands in a guest")
+    guest_freeze: bool = _can("Can a guest's file systems be frozen and thawed?", "freeze a guest's file systems")
+    screenshot: bool = _can("Can a guest's screen be seen?", "take a picture of a guest's screen")
+    send_keys: bool = _can("Can keys be pressed on a guest's keyboard?", "press keys of a guest")
+    serial_console: bool = _can("Can a guest's serial port be read and written?", "open a guest's serial console")
+    display: bool = _can("Can a guest's display be connected to (VNC, SPICE)?", "tell where a guest's display listens")
+
+    # Seeing
     events_pushed: bool = _can(
         "Does the host report changes by itself?", "report changes by itself", instead="host.events compares records"
     )

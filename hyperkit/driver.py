@@ -30,6 +30,7 @@ import attrs
 from hyperkit.capabilities import Capabilities
 from hyperkit.clock import Clock, SystemClock
 from hyperkit.errors import HyperkitError
+from hyperkit.guest_records import CommandResult, DisplayRecord, GuestRecord
 from hyperkit.jobs import Job
 from hyperkit.records import (
     AddressRecord,
@@ -44,7 +45,9 @@ from hyperkit.records import (
     VolumeRecord,
 )
 from hyperkit.specs import (
+    CommandSpec,
     DiskSpec,
+    KeySpec,
     NicChange,
     NicSpec,
     SnapshotSpec,
@@ -55,6 +58,7 @@ from hyperkit.specs import (
     VolumeSpec,
 )
 from hyperkit.states import PowerAction
+from hyperkit.streams import ByteStream
 
 
 class HostPort(Protocol):
@@ -546,7 +550,13 @@ class SnapshotPort(Protocol):
 
 
 class GuestPort(Protocol):
-    """What the host can learn from inside a guest."""
+    """What an agent in a guest tells and does. Each call returns within a few seconds of its timeout.
+
+    All but `addresses` raise, of a VM that runs, and of none other is anything told here:
+        AgentUnavailable: nobody answers: the guest boots, or has no agent. At once.
+        Timeout: there is an agent, and it does not answer.
+        Unsupported: the VM was made without a way to an agent, or the agent does not do this.
+    """
 
     def addresses(self, vm_id: str) -> Sequence[AddressRecord]:
         """Read the guest's addresses, loopback and link-local left out; empty while there are none.
@@ -557,6 +567,119 @@ class GuestPort(Protocol):
             * A VM that is off has no addresses.
             * A running guest's address belongs to one of its NICs.
             * Loopback and link-local addresses are left out.
+        """
+        ...
+
+    def ping(self, vm_id: str, timeout: float) -> None:
+        """Return if the agent answers.
+
+        Requires: `guest_agent`.
+
+        Behaviour:
+            * An agent that runs answers a ping.
+            * A guest without an agent is AgentUnavailable, which is an InvalidState.
+            * An agent that hangs is a Timeout, and does not keep its VM's addresses from being read.
+            * A VM that is off has no agent to ask: InvalidState, which says that it is off.
+        """
+        ...
+
+    def info(self, vm_id: str, timeout: float) -> GuestRecord:
+        """Read what the agent tells of its guest.
+
+        Requires: `guest_agent`.
+
+        Behaviour:
+            * A guest tells its host name and its system.
+        """
+        ...
+
+    def execute(self, vm_id: str, command: CommandSpec) -> Job[CommandResult]:
+        """Run a command, as whom the agent runs. The job fails with `TaskFailed` if its end cannot be learned.
+
+        Requires: `guest_exec`.
+
+        Behaviour:
+            * A command's output, errors and exit code come back.
+            * What a command reads and writes is passed on byte for byte.
+            * A command has the environment asked for, and no more.
+            * A command that a signal ends has that signal and no exit code.
+            * A program that the guest does not have is NotFound.
+            * A command that takes longer than one waits for is a Timeout, and comes to its end all the same.
+        """
+        ...
+
+    def freeze(self, vm_id: str, timeout: float) -> None:
+        """Have the guest flush its file systems and hold every write to them, until `thaw`.
+
+        Requires: `guest_freeze`.
+
+        Behaviour:
+            * File systems are frozen, and thawed again at the end, whatever goes wrong in between.
+            * A guest that is frozen is not frozen again: InvalidState, and it stays as it is.
+        """
+        ...
+
+    def thaw(self, vm_id: str, timeout: float) -> None:
+        """Let the guest write on.
+
+        Requires: `guest_freeze`.
+
+        Behaviour:
+            * Thawing a guest that is not frozen is no error.
+        """
+        ...
+
+
+class ConsolePort(Protocol):
+    """What somebody would have who sat in front of a VM that runs."""
+
+    def screenshot(self, vm_id: str) -> bytes:
+        """Take a picture of its screen: a PNG or a PPM (P6), which becomes a PNG above.
+
+        Requires: `screenshot`.
+
+        Behaviour:
+            * A screenshot is a PNG, as large as the guest's screen.
+            * A VM that is off has no screen: InvalidState, which says that it is off.
+        """
+        ...
+
+    def send_keys(self, vm_id: str, keys: KeySpec) -> None:
+        """Press keys, one chord after another; they may reach the guest after the return.
+
+        Requires: `send_keys`.
+
+        Behaviour:
+            * A text that is typed reaches the guest character by character.
+            * Keys that are pressed together act together.
+        """
+        ...
+
+    def displays(self, vm_id: str) -> Sequence[DisplayRecord]:
+        """Read where its displays listen; empty if it has none.
+
+        Requires: `display`.
+
+        Behaviour:
+            * A running VM's displays are told as they listen.
+        """
+        ...
+
+    def serial(self, vm_id: str, take: bool) -> ByteStream:
+        """Open its first serial port, from now on; with ``take``, from whoever has it.
+
+        Requires: `serial_console`.
+
+        Raises:
+            Busy: somebody has it, and ``take`` is false.
+            Unsupported: the VM was made without one.
+
+        Behaviour:
+            * What is written to a serial console reaches the guest.
+            * What the guest writes to its serial console is read.
+            * A serial console is one reader's at a time: Busy for others, unless they take it.
+            * A serial console that was closed can be opened again.
+            * A serial console ends when its VM stops.
         """
         ...
 
@@ -611,6 +734,7 @@ class Driver:
     volumes: VolumePort
     snapshots: SnapshotPort | None = None
     guests: GuestPort | None = None
+    consoles: ConsolePort | None = None
     events: EventPort | None = None
     translate: Callable[[Exception], HyperkitError | None]
     native: Callable[[], object] = attrs.field(default=lambda: None, repr=False)
@@ -628,6 +752,7 @@ PORTS: Mapping[str, type] = {
     "volumes": VolumePort,
     "snapshots": SnapshotPort,
     "guests": GuestPort,
+    "consoles": ConsolePort,
     "events": EventPort,
 }
 """The ports by their name in `Driver`; an operation is called ``port.method``, as in ``vms.create``."""

@@ -10,12 +10,14 @@
       AlreadyExists               a name, MAC address or path is taken
       Ambiguous                   a label fits several objects
       InvalidState                the object is in a state that does not allow this
+        AgentUnavailable          ... since nobody in the guest answers: it boots, or has no agent
       InvalidRequest              a value that no host would accept
       Unsupported                 this host lacks the capability
       ResourceExhausted           no memory, disk space or licence left
       Busy                        another job holds the object; `retryable`
       PermissionDenied            the account may not do this
       TaskFailed                  the host accepted the job, and the job failed
+        CommandFailed             ... being a command in a guest, by its own account
       Timeout                     the caller's time ran out; the job may go on
       Cancelled                   the job was cancelled
       BackendError                the vendor said something hyperkit has no word for
@@ -123,6 +125,10 @@ class InvalidState(HyperkitError):
         return f"{super().__str__()}{allowed}"
 
 
+class AgentUnavailable(InvalidState):
+    """Nobody answers inside the guest: its system is booting, or has no agent. Later it may succeed."""
+
+
 class InvalidRequest(HyperkitError, ValueError):
     """A value that would not be accepted; raised before the host is touched wherever that can be known.
 
@@ -191,6 +197,28 @@ class PermissionDenied(HyperkitError):
 
 class TaskFailed(HyperkitError):
     """The host accepted the job, and the job failed."""
+
+
+class CommandFailed(TaskFailed):
+    """A command ran in a guest and failed, by its own account.
+
+    The message has neither its arguments nor what it said, since both may be secret.
+
+    Attributes:
+        result: the exit code and what the command said, as a `CommandResult`.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        result: Any = None,
+        backend: str = "",
+        operation: str = "",
+        resource: str = "",
+    ) -> None:
+        super().__init__(message, backend=backend, operation=operation, resource=resource)
+        self.result = result
 
 
 class Timeout(HyperkitError, TimeoutError):

@@ -221,6 +221,15 @@ NEEDS: dict[str, Callable[..., Iterator[str]]] = {
     "volumes.download": _always("transfer"),
     "snapshots.create": _snapshot,
     "guests.addresses": _always("guest_addresses"),
+    "guests.ping": _always("guest_agent"),
+    "guests.info": _always("guest_agent"),
+    "guests.execute": _always("guest_exec"),
+    "guests.freeze": _always("guest_freeze"),
+    "guests.thaw": _always("guest_freeze"),
+    "consoles.screenshot": _always("screenshot"),
+    "consoles.send_keys": _always("send_keys"),
+    "consoles.displays": _always("display"),
+    "consoles.serial": _always("serial_console"),
 }
 """What each operation needs, from its arguments; an operation that is not here needs nothing."""
 

@@ -11,7 +11,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -20,6 +20,9 @@ from hyperkit.clock import Clock
 from hyperkit.driver import PORTS, Driver, operations
 from hyperkit.errors import BackendError, HyperkitError, InvalidState
 from hyperkit.jobs import Job, JobStatus
+from hyperkit.streams import ByteStream
+
+T = TypeVar("T")
 
 log = logging.getLogger("hyperkit")
 
@@ -52,10 +55,13 @@ def instrument(driver: Driver) -> Driver:
     errors = _Errors(driver)
     closed = False
     running: weakref.WeakSet[Job[Any]] = weakref.WeakSet()
+    lines: weakref.WeakSet[ByteStream] = weakref.WeakSet()
 
     def close() -> None:
         nonlocal closed
         closed = True
+        for line in tuple(lines):
+            line.close()
         for job in tuple(running):
             job.join()
         driver.close()
@@ -78,6 +84,9 @@ def instrument(driver: Driver) -> Driver:
                 target = args[0] if args and isinstance(args[0], str) else getattr(args[0], "name", "") if args else ""
                 spent = (time.perf_counter() - started) * 1000
                 log.debug("%s %s %s: %s in %.1f ms", driver.url, operation, target, outcome, spent)
+        if isinstance(result, ByteStream):
+            lines.add(result)
+            return _TranslatedStream(result, errors, operation)
         if not isinstance(result, Job):
             return result
         running.add(result)
@@ -137,3 +146,33 @@ class _TranslatedJob(Job[Any]):
             self._inner.cancel()
         except Exception as error:
             self._errors.rethrow(error, self._operation)
+
+
+class _TranslatedStream(ByteStream):
+    """A backend's stream whose errors are ours. What goes through it is nobody's business here."""
+
+    def __init__(self, inner: ByteStream, errors: _Errors, operation: str) -> None:
+        self._inner = inner
+        self._errors = errors
+        self._operation = operation
+
+    def read(self, size: int) -> bytes | None:
+        return self._through(lambda: self._inner.read(size))
+
+    def write(self, data: bytes) -> None:
+        self._through(lambda: self._inner.write(data))
+
+    def wait(self, seconds: float, clock: Clock) -> None:
+        self._through(lambda: self._inner.wait(seconds, clock))
+
+    def close(self) -> None:
+        self._through(self._inner.close)
+
+    def _through(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as error:
+            ours = self._errors.ours(error, self._operation)
+            if ours is error:
+                raise
+            raise ours from error

@@ -309,6 +309,8 @@ def to_dict(value: Any) -> Any:
         return to_dict(value.record)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
     if attrs.has(type(value)):
         return {field.name: to_dict(getattr(value, field.name)) for field in attrs.fields(type(value))}
     if isinstance(value, Mapping):

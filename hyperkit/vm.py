@@ -7,8 +7,10 @@ from typing import Literal, Self, Unpack
 
 from hyperkit import checks, guard
 from hyperkit.change import allowed_change
+from hyperkit.console import Console
 from hyperkit.disk import Cdroms, Disk, Disks
 from hyperkit.errors import InvalidState, Timeout
+from hyperkit.guest import Guest
 from hyperkit.handle import Handle
 from hyperkit.nic import Nics
 from hyperkit.records import AddressRecord, PowerRecord, VMRecord, changed
@@ -90,6 +92,16 @@ class VM(Handle[VMRecord]):
     def snapshots(self) -> SnapshotCollection:
         """Its snapshots."""
         return SnapshotCollection(self)
+
+    @property
+    def guest(self) -> Guest:
+        """What runs in it, if an agent inside answers: ``vm.guest.run(["uname", "-r"])``."""
+        return Guest(self)
+
+    @property
+    def console(self) -> Console:
+        """Its screen, keyboard and serial port: ``vm.console.screenshot()``."""
+        return Console(self)
 
     # Power
 
@@ -197,6 +209,11 @@ class VM(Handle[VMRecord]):
         if (power.state, power.reason) != (self._record.state, self._record.reason):
             self._record = changed(self._record, state=power.state, reason=power.reason)
         return self
+
+    def _must_run(self, wanted: str, *states: PowerState) -> None:
+        """Refuse what needs a VM that runs, or is in one of ``states``, of one that is not."""
+        if self._look() not in (states or (PowerState.RUNNING,)) and self.state is not PowerState.UNKNOWN:
+            raise self._invalid_state(wanted, f"cannot {wanted}")
 
     def _invalid_state(self, wanted: str, what: str, allowed: tuple[str, ...] = ()) -> InvalidState:
         state, reason = self._record.state, self._record.reason

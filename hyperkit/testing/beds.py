@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import ClassVar, Protocol, Self, Unpack, cast
 
@@ -20,6 +20,7 @@ from hyperkit.specs import DiskBus, DiskSpec, KernelBoot, SwitchKind, VMFields
 from hyperkit.states import PowerState
 from hyperkit.switch import Switch
 from hyperkit.tasks import wait_until
+from hyperkit.testing.inside import Commands, Inside
 from hyperkit.units import MiB
 from hyperkit.vm import VM
 
@@ -167,6 +168,12 @@ class Bed(ABC):
     """Whether the back door reads and writes the content of disks."""
     boots: bool = False
     """Whether the back door tells the boots of `guest` apart. Else tests believe the power state alone."""
+    inside: Inside | None = None
+    """A way into `guest`."""
+    commands: Commands | None = None
+    """What `guest` can run."""
+    freezable: VMFields | None = None
+    """A VM like `guest` with a file system that can be frozen."""
 
     cannot_verify: ClassVar[Mapping[str, str]] = {}
     """By test, why its success on this bed would say nothing. Such a test is not run."""
@@ -258,6 +265,20 @@ class Bed(ABC):
         elif self.guest is not None and self.host.capabilities.guest_addresses:
             vm.wait_for_address(timeout=self.timeout)
         return vm
+
+    def ready(self, fields: VMFields | None = None) -> VM:
+        """A new VM that runs, `guest` unless it is another, whose agent answers."""
+        vm = self.running(**(fields or self.guest or {}))
+        vm.guest.wait_until_ready(timeout=self.timeout)
+        return vm
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something that a guest does in its own time.
+
+        Raises:
+            Timeout: it does not do it.
+        """
+        wait_until(lambda: condition() or None, clock=self.host.clock, timeout=self.timeout, what=what)
 
     def boot_of(self, vm: VM, but: str | None = None) -> str | None:
         """What tells this boot of its guest from every other; None where the bed has no such fact.

@@ -31,6 +31,9 @@ FACTS = {
     "deaf": "a VM whose guest ignores a shutdown",
     "content": "a back door to the content of disks",
     "boots": "a back door that tells the boots of its guest apart",
+    "inside": "a way into its guest",
+    "commands": "commands that its guest can run",
+    "freezable": "a VM whose guest has a file system to freeze",
 }
 """What a test may need of a bed besides capabilities: attributes of `Bed` that may be None, in words."""
 

@@ -14,6 +14,7 @@ import attrs
 
 from hyperkit import checks, connect
 from hyperkit.backends.fake import forget
+from hyperkit.backends.fake.inside import Inside
 from hyperkit.backends.fake.world import World
 from hyperkit.capabilities import Capabilities, names
 from hyperkit.clock import VirtualClock
@@ -81,13 +82,21 @@ class Fake:
             seed(self.world, vms=vms, switches=switches, datastores=datastores, files=files, host=host)
 
     def guest(self, vm: VM | str, **guest: Any) -> None:
-        """Change the guest of a VM, given as an object or by name: ``deaf``, ``shutdown_seconds``, ``boot_seconds``.
+        """Change the guest of a VM, given as an object or by name, as a `seed` does; commands and replies add up.
 
         Raises:
             InvalidRequest: an unknown key or an unacceptable value, or the VM has nothing to boot.
             NotFound: no such VM.
         """
         change_guest(self.world, vm.id if isinstance(vm, VM) else vm, guest)
+
+    def inside(self, vm: VM | str) -> Inside:
+        """What is inside a VM: what was typed and heard there, and a way to write to its serial port (`Inside.say`).
+
+        Raises:
+            NotFound: no such VM.
+        """
+        return self.world.machine(vm.id if isinstance(vm, VM) else self.host.vms.one(name=vm).id).inside
 
     @property
     def clock(self) -> VirtualClock:

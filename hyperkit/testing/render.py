@@ -41,7 +41,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Snapshots": ("snapshots", "snapshot_memory", "snapshot_running_disks", "snapshot_quiesced"),
     "Storage": ("volumes", "transfer"),
-    "Seeing": ("guest_addresses", "events_pushed"),
+    "Guests": ("guest_addresses", "guest_agent", "guest_exec", "guest_freeze"),
+    "Consoles": ("screenshot", "send_keys", "serial_console", "display"),
+    "Seeing": ("events_pushed",),
 }
 """Every capability, where a reader would look for it."""
 

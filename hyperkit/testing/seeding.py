@@ -43,6 +43,7 @@ from hyperkit.specs import (
     check_memory,
 )
 from hyperkit.states import PowerAction, PowerState
+from hyperkit.testing.seeding_guest import change, known, scripts, seconds
 from hyperkit.units import GiB, MiB, parse_size
 
 S = TypeVar("S")
@@ -51,8 +52,7 @@ E = TypeVar("E", bound=StrEnum)
 Seed = str | Mapping[str, Any]
 """One thing, as plain data: its name or path alone, or its fields."""
 
-GUEST = ("deaf", "shutdown_seconds", "boot_seconds")
-HOST = ("name", "cpus", "memory", "uplinks", "open_vswitches", "boot_seconds")
+HOST = ("name", "cpus", "memory", "uplinks", "open_vswitches", "boot_seconds", "commands")
 _FILE_SIZE = 1 * GiB
 _RUNS = (PowerState.RUNNING, PowerState.PAUSED)
 
@@ -85,12 +85,14 @@ def seed(
         world: the host, ``host.native`` of a fake one.
         vms: also have ``state``, ``snapshots`` (one on another; a VM that is not to run or be paused is off in them)
             and ``guest``: ``deaf`` ignores a shutdown, ``shutdown_seconds`` it takes long, ``boot_seconds`` to have an
-            address. A seeded guest that runs booted long ago unless it says otherwise.
+            address; and what is inside it: ``agent`` (``answers``, ``absent``, ``hangs``), ``info`` (`GuestRecord`),
+            ``commands`` (by command line or program: text, exit code, a dict, a function), ``screen`` (a PNG or PPM),
+            ``replies`` (on the serial port, by line). A seeded guest that runs booted long ago if it does not say when.
         switches: ``{"name": "lan", "kind": "internal", "subnet": "192.168.150.0/24"}``.
         datastores: ``name``, ``path``, ``capacity``; one that exists gets the capacity.
         files: ``path``, ``size``, ``format``, ``data`` (text or bytes).
-        host: ``name``, ``cpus``, ``memory``, ``uplinks``, ``open_vswitches`` (bridges of Open vSwitch), and
-            ``boot_seconds`` of guests that are yet to come.
+        host: ``name``, ``cpus``, ``memory``, ``uplinks``, ``open_vswitches`` (bridges of Open vSwitch),
+            ``commands`` of every guest, and ``boot_seconds`` of guests that are yet to come.
 
     Raises:
         InvalidRequest: an unknown key, or a value that no spec accepts; its field is ``vms[0].disks[1].size``.
@@ -123,7 +125,7 @@ def change_guest(world: World, vm: str, guest: Mapping[str, Any]) -> None:
     """
     with world.lock, _at("guest"):
         records = {vm_id: machine.record for vm_id, machine in world.machines.items()}
-        _guest(world.machines[_id("VM", records, vm)], guest)
+        change(world.machines[_id("VM", records, vm)], guest)
 
 
 class _Seeding:
@@ -133,7 +135,7 @@ class _Seeding:
         self._macs = {n.mac: m.record.name for m in world.machines.values() for n in m.record.nics}
 
     def host(self, data: Mapping[str, Any]) -> None:
-        _known(data, HOST)
+        known(data, HOST)
         data = _sized(data, "memory")
         fields = {name: data[name] for name in ("name", "cpus", "memory") if name in data}
         if "name" in fields:
@@ -143,7 +145,8 @@ class _Seeding:
         if "memory" in fields:
             check_memory("memory", fields["memory"])
         if "boot_seconds" in data:
-            self._world.boot_seconds = _seconds(data, "boot_seconds", None) or 0.0
+            self._world.boot_seconds = seconds(data, "boot_seconds", None) or 0.0
+        self._world.commands = {**self._world.commands, **scripts(data.get("commands", {}))}
         for field in ("uplinks", "open_vswitches"):
             if field in data:
                 bridges = data[field]
@@ -155,7 +158,7 @@ class _Seeding:
         self._world.host = changed(self._world.host, **fields)
 
     def datastore(self, data: dict[str, Any]) -> None:
-        _known(data, ("name", "path", "capacity"))
+        known(data, ("name", "path", "capacity"))
         name, path = data.get("name"), data.get("path")
         checks.name("name", name)
         capacity = _sized(data, "capacity").get("capacity", 1024 * GiB)
@@ -171,7 +174,7 @@ class _Seeding:
             self._world.datastores[here.id] = changed(here, capacity=capacity)
 
     def file(self, data: dict[str, Any]) -> None:
-        _known(data, ("path", "size", "format", "data"))
+        known(data, ("path", "size", "format", "data"))
         path, content = data.get("path"), data.get("data", b"")
         checks.path("path", path)
         place = PurePosixPath(str(path))
@@ -205,7 +208,7 @@ class _Seeding:
         machine = self._world.machines[record.id]
         self._macs.update((nic.mac, record.name) for nic in record.nics)
         with _at("guest"):
-            _guest(machine, guest)
+            change(machine, guest)
         if state not in _RUNS:
             self._snapshots(machine, snapshots)
         for action in _POWER[state]:
@@ -247,17 +250,6 @@ class _Seeding:
         return changed(spec, nics=nics, disks=disks)
 
 
-def _guest(machine: Machine, data: Mapping[str, Any]) -> None:
-    _known(data, GUEST)
-    if data and not machine.has_guest:
-        checks.refuse("", dict(data), "this VM has nothing to boot: give it a disk, a kernel, an ISO or a container")
-    deaf = data.get("deaf", machine.deaf)
-    checks.flag("deaf", deaf)
-    shutdown_seconds = _seconds(data, "shutdown_seconds", machine.shutdown_seconds)
-    machine.boot_seconds = _seconds(data, "boot_seconds", machine.boot_seconds)
-    machine.deaf, machine.shutdown_seconds = deaf, shutdown_seconds or 0.0
-
-
 def _id(kind: str, there: Mapping[str, Any], label: str) -> str:
     """The id of what has this name or id."""
     found = [record.id for record in there.values() if label in (record.id, record.name)]
@@ -296,14 +288,6 @@ def _each(kind: str, first: str, seeds: object) -> Iterator[tuple[str, dict[str,
             checks.refuse(where, data, f"a {first}, or a dict of fields")
 
 
-def _known(data: object, names: Iterable[str]) -> None:
-    if not isinstance(data, Mapping):
-        checks.refuse("", data, "a dict of fields")
-    for name in data:
-        if name not in names:
-            raise InvalidRequest(f"no key {name!r}; there are {', '.join(names)}", field=str(name), value=data[name])
-
-
 def _sized(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The data with bytes where a size was given as text."""
     sizes: dict[str, Any] = {}
@@ -317,15 +301,6 @@ def _sized(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {**data, **sizes}
 
 
-def _seconds(data: Mapping[str, Any], name: str, default: float | None) -> float | None:
-    if name not in data:
-        return default
-    value = data[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        checks.refuse(name, value, "seconds, 0 or more")
-    return float(value)
-
-
 Convert = Callable[[str, Any], Any]
 NO_CONVERSION: Mapping[str, Convert] = {}
 
@@ -333,8 +308,8 @@ NO_CONVERSION: Mapping[str, Convert] = {}
 def _make(cls: type[S], data: object, convert: Mapping[str, Convert] = NO_CONVERSION, extra: Iterable[str] = ()) -> S:
     """A spec from a dict of its fields, each made what the spec wants by ``convert`` or taken as it is."""
     fields = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]  # all specs are attrs classes
-    _known(data, (*fields, *extra))
-    given = _sized(dict(data), *_SIZES)  # type: ignore[call-overload]  # _known made sure that it is a mapping
+    known(data, (*fields, *extra))
+    given = _sized(dict(data), *_SIZES)  # type: ignore[call-overload]  # known made sure that it is a mapping
     for name, value in given.items():
         if name in convert and value is not None:
             given[name] = convert[name](name, value)

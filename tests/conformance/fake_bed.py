@@ -21,10 +21,15 @@ from hyperkit import (
     SwitchKind,
 )
 from hyperkit.backends import fake
+from hyperkit.backends.fake.guests import is_frozen
+from hyperkit.backends.fake.inside import Agent, Scripted
 from hyperkit.backends.fake.profiles import DATASTORE_SIZE, HOST_MEMORY
 from hyperkit.backends.fake.world import IMAGES, World
 from hyperkit.connection import Wrapper
+from hyperkit.guest_records import CommandResult
+from hyperkit.png import size_of
 from hyperkit.testing.beds import Backdoor, Bed, Image, Machine, Shape
+from hyperkit.testing.inside import Commands
 
 _numbers = itertools.count(1)
 
@@ -92,6 +97,37 @@ class FakeBackdoor:
         return f"boot {machine.boot.number}" if self._world.booted(machine) else None
 
 
+class FakeInside:
+    """Reads and changes what is inside a world's machines."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def hostname(self, vm_id: str) -> str:
+        return self._world.machines[vm_id].record.name
+
+    def hang_agent(self, vm_id: str) -> None:
+        self._world.machines[vm_id].inside.agent = Agent.HANGS
+
+    def frozen(self, vm_id: str) -> bool:
+        return is_frozen(self._world.machines[vm_id])
+
+    def typed(self, vm_id: str) -> str:
+        return self._world.machines[vm_id].inside.typed
+
+    def heard(self, vm_id: str) -> str:
+        return self._world.machines[vm_id].inside.heard.decode()
+
+    def say(self, vm_id: str, line: str) -> None:
+        self._world.machines[vm_id].inside.say(f"{line}\r\n")
+
+    def screen(self, vm_id: str) -> tuple[int, int]:
+        return size_of(self._world.machines[vm_id].inside.screen)
+
+    def displays(self, vm_id: str) -> set[tuple[str, int | None]]:
+        return {("vnc", 5900 + list(self._world.machines).index(vm_id))}
+
+
 class FakeBed(Bed):
     """A fake host of its own."""
 
@@ -137,6 +173,16 @@ class FakeBed(Bed):
         else:
             self.machine = attrs.evolve(self.machine, hypervisor_type=HypervisorType.OS_LEVEL)
             self.vm_fields = {"memory": 64 * MiB, "container": self.container}
+        self.freezable = self.guest
+        self.inside = FakeInside(world)
+        self.commands = Commands(
+            copy=("cat",), fail=("fail",), environment=("env",), kill=("kill",), slow=("slow", "2")
+        )
+        world.commands = {
+            "fail": Scripted(CommandResult(3, b"good\n", b"bad\n")),
+            "kill": Scripted(CommandResult(None, signal=9)),
+            "slow 2": Scripted("done\n", seconds=2),
+        }
 
     @property
     def backdoor(self) -> Backdoor:

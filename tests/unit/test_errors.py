@@ -12,12 +12,14 @@ import pytest
 import hyperkit
 from hyperkit import errors
 from hyperkit.errors import (
+    AgentUnavailable,
     AlreadyExists,
     Ambiguous,
     AuthenticationFailed,
     BackendError,
     Busy,
     Cancelled,
+    CommandFailed,
     ConnectionFailed,
     ConnectionLost,
     HyperkitError,
@@ -40,12 +42,14 @@ TREE: dict[type[HyperkitError], type[Exception]] = {
     AlreadyExists: HyperkitError,
     Ambiguous: HyperkitError,
     InvalidState: HyperkitError,
+    AgentUnavailable: InvalidState,
     InvalidRequest: HyperkitError,
     Unsupported: HyperkitError,
     ResourceExhausted: HyperkitError,
     Busy: HyperkitError,
     PermissionDenied: HyperkitError,
     TaskFailed: HyperkitError,
+    CommandFailed: TaskFailed,
     Timeout: HyperkitError,
     Cancelled: HyperkitError,
     BackendError: HyperkitError,
@@ -57,8 +61,8 @@ ALL = sorted(TREE, key=lambda kind: kind.__name__)
 def full(kind: type[HyperkitError]) -> HyperkitError:
     """One with every attribute set."""
     where = {"backend": "qemu:///system", "operation": "vms.create", "resource": "VM 'web1'"}
-    if kind is InvalidState:
-        return InvalidState("no", current="off", wanted="pause", allowed=["start", "delete"], **where)
+    if issubclass(kind, InvalidState):
+        return kind("no", current="off", wanted="pause", allowed=["start", "delete"], **where)
     if kind is InvalidRequest:
         return InvalidRequest("no", field="memory", value=4096, **where)
     if kind is Unsupported:

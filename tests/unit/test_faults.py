@@ -276,7 +276,7 @@ def test_every_operation_of_the_contract_can_be_named() -> None:
     assert tuple(f"{port}.{method}" for port in PORTS for method in operations(port)) == ALL
     assert set(JOBS) == {
         "vms.create", "vms.set_power", "vms.delete", "volumes.create",
-        "snapshots.create", "snapshots.revert", "snapshots.delete",
+        "snapshots.create", "snapshots.revert", "snapshots.delete", "guests.execute",
     }  # fmt: skip
 
 

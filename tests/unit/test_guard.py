@@ -33,7 +33,16 @@ from hyperkit.driver import PORTS, operations
 from hyperkit.guard import NEEDS, check
 from hyperkit.isolation import AclRule, IsolationPolicy
 from hyperkit.leases import StaticLease
-from hyperkit.specs import DEFAULT_ALLOCATION, NicChange, SnapshotSpec, SwitchChange, VMChange, VolumeSpec
+from hyperkit.specs import (
+    DEFAULT_ALLOCATION,
+    CommandSpec,
+    KeySpec,
+    NicChange,
+    SnapshotSpec,
+    SwitchChange,
+    VMChange,
+    VolumeSpec,
+)
 from hyperkit.states import PowerAction
 from tests.unit.support import refusal
 
@@ -131,6 +140,15 @@ def test_guarded_operations_exist(operation: str) -> None:
         ("volumes.download", ("id", io.BytesIO())),
         ("snapshots.create", ("id", SnapshotSpec("s", memory=True, quiesce=True))),
         ("guests.addresses", ("id",)),
+        ("guests.ping", ("id", 5.0)),
+        ("guests.info", ("id", 5.0)),
+        ("guests.execute", ("id", CommandSpec(["true"]))),
+        ("guests.freeze", ("id", 5.0)),
+        ("guests.thaw", ("id", 5.0)),
+        ("consoles.screenshot", ("id",)),
+        ("consoles.send_keys", ("id", KeySpec((("a",),)))),
+        ("consoles.displays", ("id",)),
+        ("consoles.serial", ("id", False)),
     ],
 )
 def test_what_a_call_needs_are_capabilities(operation: str, args: tuple[Any, ...]) -> None:

@@ -40,10 +40,12 @@ from hyperkit import (
     VMDeleted,
     VMSpec,
     VMStateChanged,
+    guest_records,
     records,
     specs,
     to_dict,
 )
+from hyperkit.guest_records import CommandResult, DisplayRecord, FilesystemRecord, GuestRecord, UserRecord
 from hyperkit.records import (
     AddressRecord,
     CdromRecord,
@@ -58,7 +60,7 @@ from hyperkit.records import (
     VolumeRecord,
     changed,
 )
-from hyperkit.specs import NicChange, SnapshotSpec, SwitchChange, VMChange, VolumeSpec
+from hyperkit.specs import CommandSpec, KeySpec, NicChange, SnapshotSpec, SwitchChange, VMChange, VolumeSpec
 
 POLICY = IsolationPolicy(
     spoof_guard=True, addresses=["10.0.0.2"], rules=[AclRule("deny", "in", "tcp", remote="10.0.0.0/8", port=22)]
@@ -111,6 +113,13 @@ ONE_OF_EACH: list[attrs.AttrsInstance] = [
     DatastoreRecord(id="d", name="d", capacity=2, free=1),
     VolumeRecord(id="/a", name="a", path="/a", datastore_id="d", size=1),
     AddressRecord(mac="52:54:00:00:00:01", address="fd00::1", prefix=64),
+    DisplayRecord(kind="vnc", host="127.0.0.1", port=5900),
+    GuestRecord(
+        hostname="web1", users=(UserRecord(name="root", since=NOW),), filesystems=(FilesystemRecord(mountpoint="/"),)
+    ),
+    UserRecord(name="root", domain="d", since=NOW),
+    FilesystemRecord(mountpoint="/", type="ext4", size=2, used=1),
+    CommandResult(None, b"\xff\n", signal=9),
     CpuTopology(2, 2, 2),
     Allocation(1, 2, 3),
     KernelBoot("/k"),
@@ -126,6 +135,8 @@ ONE_OF_EACH: list[attrs.AttrsInstance] = [
     *POLICY.rules,
     SwitchSpec("lan", SwitchKind.INTERNAL, subnet="10.0.0.0/24"),
     VolumeSpec("v", GiB),
+    CommandSpec(["true"], b"in", {"A": "b"}),
+    KeySpec((("ctrl", "c"), ("enter",))),
     Progress(0.5, "saving", 1, None),
     hyperkit.Capabilities(pause=True, disk_formats=("raw",), why={"reset": "no"}),
     VMCreated(**{**EVENT, "before": None, "after": VM}),
@@ -139,7 +150,7 @@ EACH = pytest.mark.parametrize("value", ONE_OF_EACH, ids=lambda value: type(valu
 def test_every_record_and_spec_is_here() -> None:
     defined = {
         item
-        for module in (records, specs)
+        for module in (records, guest_records, specs)
         for _, item in inspect.getmembers(module, inspect.isclass)
         if attrs.has(item) and item.__module__ == module.__name__
     }
@@ -164,6 +175,8 @@ def test_to_dict_loses_nothing(value: attrs.AttrsInstance) -> None:
             assert datetime.fromisoformat(plain) == item
         elif attrs.has(type(item)):
             assert plain == to_dict(item)
+        elif isinstance(item, bytes):
+            assert plain == item.decode(errors="backslashreplace")
         elif isinstance(item, tuple):
             assert plain == [to_dict(part) for part in item]
         else:

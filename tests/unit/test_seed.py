@@ -38,7 +38,8 @@ from hyperkit import (
     to_dict,
 )
 from hyperkit.backends.fake.world import World
-from hyperkit.testing.seeding import GUEST, change_guest, seed
+from hyperkit.testing.seeding import change_guest, seed
+from hyperkit.testing.seeding_guest import GUEST
 
 INVENTORY: dict[str, Any] = {
     "host": {

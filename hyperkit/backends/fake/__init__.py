@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from hyperkit.backends.fake.consoles import FakeConsoles
 from hyperkit.backends.fake.datastores import FakeDatastores
 from hyperkit.backends.fake.disks import FakeDisks
 from hyperkit.backends.fake.events import FakeEvents
@@ -72,7 +73,10 @@ def driver(world: World, url: str = "fake://") -> Driver:
         datastores=FakeDatastores(world),
         volumes=FakeVolumes(world),
         snapshots=FakeSnapshots(world) if world.capabilities.snapshots else None,
-        guests=FakeGuests(world) if world.capabilities.guest_addresses else None,
+        guests=FakeGuests(world)
+        if _any(world, "guest_addresses", "guest_agent", "guest_exec", "guest_freeze")
+        else None,
+        consoles=FakeConsoles(world) if _any(world, "screenshot", "send_keys", "serial_console", "display") else None,
         events=FakeEvents(world) if world.capabilities.events_pushed else None,
         translate=_nothing_of_a_vendor,
         native=lambda: world,
@@ -85,6 +89,10 @@ def driver(world: World, url: str = "fake://") -> Driver:
         name: _AtWork(world, port) for name in PORTS if (port := getattr(driver, name)) is not None
     }
     return attrs.evolve(driver, **ports)
+
+
+def _any(world: World, *names: str) -> bool:
+    return any(getattr(world.capabilities, name) for name in names)
 
 
 def _world(target: Target) -> World:

@@ -45,6 +45,8 @@ running VM holds its memory."""
 ESXI = attrs.evolve(
     ALL,
     containers=False,
+    guest_freeze=False,
+    serial_console=False,
     pause=False,
     kernel_boot=False,
     hot_cpu_remove=False,
@@ -71,11 +73,17 @@ ESXI = attrs.evolve(
     disk_formats=("vmdk",),
     memory_unit=4 * MiB,
 )
-"""A stand-alone ESXi: no pause, no clone, no switch with a subnet; VLANs belong to port groups."""
+"""A stand-alone ESXi: no pause, no clone, no switch with a subnet; VLANs belong to port groups.
+
+Its tools freeze for a snapshot only, and it sends serial ports to a concentrator of one's own."""
 
 HYPERV = attrs.evolve(
     ALL,
     containers=False,
+    guest_exec=False,
+    guest_freeze=False,
+    serial_console=False,
+    display=False,
     unique_vm_names=False,
     unique_switch_names=False,
     kernel_boot=False,
@@ -99,7 +107,10 @@ HYPERV = attrs.evolve(
     disk_formats=("vhdx", "vhd"),
     memory_unit=2 * MiB,
 )
-"""Hyper-V, where nothing's name need be unique."""
+"""Hyper-V, where nothing's name need be unique.
+
+Its integration services tell of a guest and run nothing in it; screen and keyboard are to be had by WMI, a display that
+others could connect to and a serial port, which is a named pipe of the host's, are not."""
 
 LXC = Capabilities(
     containers=True,

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from hyperkit.backends.fake.inside import Boot, Inside, Scripted
 from hyperkit.backends.fake.jobs import FakeJob, JobMode
 from hyperkit.backends.fake.memory import IN_MEMORY, NO_MEMORY, carry_dimms
 from hyperkit.backends.fake.profiles import ALL, DATASTORE_SIZE, HOST_MEMORY
@@ -46,19 +47,6 @@ class Volume:
     data: bytes = b""
 
 
-@attrs.frozen
-class Boot:
-    """One boot of a machine: no other one in its world has this number.
-
-    Attributes:
-        number: which one.
-        at: the clock's time when it began; in a snapshot's memory, how long before (negative).
-    """
-
-    number: int = 0
-    at: float = 0.0
-
-
 @attrs.define
 class Saved:
     """What a snapshot holds: a record, what was written to the disks, and which boot the memory is of."""
@@ -81,11 +69,13 @@ class Machine:
     shutdown_seconds: float = 0.0
     """How long its guest takes to shut down."""
     goes_off_at: float | None = None
-    boot: Boot = Boot()
+    boot: Boot = attrs.field(factory=Boot)
     """The last one: its memory is of it, in RAM or saved."""
     boot_seconds: float | None = None
     """How long its guest takes to have an address; None is as long as guests take in this world."""
     saved_dimms: tuple[int, ...] = ()
+    inside: Inside = attrs.field(factory=Inside)
+    """What a guest shows, tells and does."""
 
     @property
     def has_guest(self) -> bool:
@@ -102,6 +92,7 @@ class World:
         clock: its time.
         jobs: when its slow verbs end.
         boot_seconds: how long a guest takes to have an address.
+        commands: what every guest can run, besides its own.
         machines, switches, datastores, volumes: what there is, by id (files by path).
         uplinks: bridges and NICs of the host that external switches can use.
         open_vswitches: bridges of Open vSwitch that they can use.
@@ -122,6 +113,7 @@ class World:
         self.clock: Clock = clock or VirtualClock()
         self.jobs = jobs or JobMode()
         self.boot_seconds = 0.0
+        self.commands: dict[str, Scripted] = {}
         self.host = HostRecord(
             id=f"fake-{number}",
             name=name,
@@ -245,6 +237,8 @@ class World:
         machine.record = after
         if before.state is not after.state:
             machine.goes_off_at = None
+            if after.state not in IN_MEMORY:
+                machine.inside.hang_up()
             if after.state is PowerState.RUNNING and before.state in NO_MEMORY:
                 self.boot(machine)
         if before.name != after.name:

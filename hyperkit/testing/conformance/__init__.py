@@ -16,6 +16,7 @@ does is looked at through the bed's back door or a second connection.
 from types import ModuleType
 
 from hyperkit.testing.conformance import (
+    consoles,
     containers,
     datastores,
     disks,
@@ -52,6 +53,7 @@ MODULES: tuple[ModuleType, ...] = (
     snapshots,
     snapshots_revert,
     guests,
+    consoles,
     events,
 )
 """In the order of the contract."""

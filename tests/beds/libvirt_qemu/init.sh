@@ -2,7 +2,7 @@
 # The guest's init. What it prints on ttyS0 is read by SerialLog:
 #   HB <i> <uptime>                five times a second; a gap is downtime, i starting over a reset, i skipped a loss
 #   TB ip <nic> <address> uptime=  a DHCP lease
-#   TB ready uptime= / TB data <device> / TB heard <line> / TB shutdown
+#   TB ready uptime= / TB data <device> / TB heard <line> / TB typed <line> / TB shutdown
 export PATH=/bin:/sbin:/usr/sbin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -52,8 +52,15 @@ agent() {
 }
 while :; do agent; sleep 1; done >/dev/null 2>&1 &
 
-# For tests of consoles that can be typed into.
-while read -r line; do echo "TB heard $line"; done </dev/ttyS0 &
+# For tests of consoles that can be typed into: what came is in /run, one line after another.
+while read -r line; do
+    echo "$line" >>/run/heard
+    echo "TB heard $line"
+done </dev/ttyS0 &
+while read -r line; do
+    echo "$line" >>/run/typed
+    echo "TB typed $line"
+done </dev/tty1 &
 
 # A NIC with a carrier gets a DHCP client; the client of a NIC that is gone or unplugged goes too, so that the next
 # carrier, which may be another network's, starts from scratch.
