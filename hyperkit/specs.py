@@ -593,13 +593,12 @@ def _argv(value: Iterable[str]) -> tuple[str, ...]:
     return () if isinstance(value, str) else _tuple(value)
 
 
-def _pairs(env: Mapping[str, str] | Iterable[tuple[str, str]] | None) -> tuple[tuple[str, str], ...] | None:
+def _pairs(env: Mapping[str, str] | tuple[tuple[str, str], ...] | None) -> tuple[tuple[str, str], ...] | None:
     if env is None:
         return None
-    pairs = env.items() if isinstance(env, Mapping) else env
-    if isinstance(pairs, str) or not isinstance(pairs, Iterable):
+    if not isinstance(env, (Mapping, tuple)):
         checks.refuse("env", type(env).__name__, "a dict of strings, or None")
-    return tuple(pairs)
+    return tuple(env.items()) if isinstance(env, Mapping) else env
 
 
 def _program_alone(argv: tuple[str, ...]) -> str:

@@ -107,17 +107,21 @@ class QemuBackdoor(LibvirtBackdoor):
             return copy.read_bytes()[offset : offset + length]
 
     def boot_id(self, vm_id: str) -> str | None:
-        domain = self.connection.lookupByUUIDString(vm_id)
         try:
-            handle = _agent(domain, "guest-file-open", path="/proc/sys/kernel/random/boot_id")
-            told = _agent(domain, "guest-file-read", handle=handle)
-            _agent(domain, "guest-file-close", handle=handle)
+            return guest_file(self.connection.lookupByUUIDString(vm_id), "/proc/sys/kernel/random/boot_id").strip()
         except libvirt.libvirtError:
             return None
-        return base64.b64decode(told["buf-b64"]).decode().strip()
 
 
-def _agent(domain: Any, command: str, **arguments: Any) -> Any:
+def guest_file(domain: Any, path: str) -> str:
+    """What is in a file of the guest."""
+    handle = ask_agent(domain, "guest-file-open", path=path)
+    told = ask_agent(domain, "guest-file-read", handle=handle)
+    ask_agent(domain, "guest-file-close", handle=handle)
+    return base64.b64decode(told["buf-b64"]).decode()
+
+
+def ask_agent(domain: Any, command: str, **arguments: Any) -> Any:
     """What the guest's agent answers, within two seconds."""
     asked = json.dumps({"execute": command, "arguments": arguments})
     return json.loads(libvirt_qemu.qemuAgentCommand(domain, asked, 2, 0))["return"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import libvirt
 import hyperkit
 from hyperkit import DiskBus, DiskSpec, Host, HypervisorType, KernelBoot, KiB, MiB, NicSpec
 from hyperkit.testing.beds import Backdoor, Bed, Image, Machine
+from hyperkit.testing.inside import Commands
 from tests.beds.libvirt_qemu import LibvirtHost, guest_image
 from tests.beds.libvirt_qemu.cgroups import may_lock
 from tests.conformance.libvirt_backdoor import QemuBackdoor, TestDriverBackdoor
+from tests.conformance.libvirt_inside import QemuInside
 
 # dnsmasq looks for three seconds whether anybody has the address it is going to offer.
 _GUESTS = """\
@@ -67,6 +70,16 @@ class LibvirtQemuBed(Bed):
             "kernel": self.kernel,
             "nics": [NicSpec(switch="guests")],
         }
+        shutil.copy(image.disk, disk := host.images / "data.qcow2")
+        self.freezable = {**self.guest, "disks": [DiskSpec(base=str(disk))]}
+        self.inside = QemuInside(self._raw)
+        self.commands = Commands(
+            copy=("cat",),
+            fail=("sh", "-c", "echo good; echo bad >&2; exit 3"),
+            environment=("env",),
+            kill=("sh", "-c", "kill -9 $$"),
+            slow=("sh", "-c", "sleep 2; echo done"),
+        )
         self.deaf = {}  # without a disk it stays in the BIOS, which does not look at the power button
 
     @property

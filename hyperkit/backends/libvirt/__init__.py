@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from hyperkit.backends.libvirt import capabilities
 from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.consoles import Consoles
 from hyperkit.backends.libvirt.datastores import Datastores
 from hyperkit.backends.libvirt.disks import Disks
 from hyperkit.backends.libvirt.errors import translate
@@ -69,6 +70,7 @@ def _driver(target: Target, connection: Connection) -> Driver:
         volumes=Volumes(connection),
         snapshots=Snapshots(connection, vms.get) if able.snapshots else None,
         guests=Guests(connection) if able.guest_addresses else None,
+        consoles=Consoles(connection) if able.display else None,
         translate=translate,
         native=lambda: connection.native,
         close=connection.close,

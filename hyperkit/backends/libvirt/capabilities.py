@@ -61,6 +61,10 @@ _COMMON = Capabilities(
 
 _BLOCK = 128 * MiB
 """The least memory that Linux takes into use, and what its place must be a multiple of, on x86 (SECTION_SIZE_BITS)."""
+_INSIDE = (
+    *("guest_addresses", "guest_agent", "guest_exec", "guest_freeze"),
+    *("screenshot", "send_keys", "serial_console", "display"),
+)
 
 _WHY_QEMU = {
     "cpu_reservation": "QEMU has none; control groups know weights and limits only",
@@ -87,6 +91,7 @@ def probe(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
     if kind == "TEST":
         most = connection.conn.getMaxVcpus(domain_type)
         why = dict.fromkeys(("disk_resize", "cpu_shares", "cpu_limit"), "libvirt's test driver has no such call")
+        why.update(dict.fromkeys(_INSIDE, "libvirt's test driver runs no guests; what it says of them it makes up"))
         # Devices of a VM that is off are changed by defining it anew, which this driver can.
         return platform, attrs.evolve(
             _COMMON, reset=True, bios=True, uefi=True, attach=True, nic_link=True, max_cpus=most, why=why
@@ -174,6 +179,13 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         snapshot_quiesced=False,
         transfer=True,
         guest_addresses=True,
+        guest_agent=True,
+        guest_exec=True,
+        guest_freeze=True,
+        screenshot=True,
+        send_keys=True,
+        serial_console=True,
+        display=True,
         max_memory=_MOST_MEMORY,
         max_cpus=int(vcpu.get("max", "0")) or None if vcpu is not None else None,
         # QEMU rounds memory up to MiB when it starts, which would not be what was asked for.

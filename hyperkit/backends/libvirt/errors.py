@@ -14,6 +14,7 @@ from typing import Any
 import libvirt
 
 from hyperkit.errors import (
+    AgentUnavailable,
     AlreadyExists,
     AuthenticationFailed,
     BackendError,
@@ -170,6 +171,14 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
     ('Failed to get "write" lock', Busy),
     ('Failed to get shared "write" lock', Busy),
     ("rejected by the guest", Busy),  # the unplugging of a device
+    # Of the guest's agent, whose own words follow libvirt's.
+    ("the agent is in frozen state", InvalidState),
+    ("has been disabled", Unsupported),
+    ("has not been found", Unsupported),
+    ("Active console session exists", Busy),
+    ("is not using a PTY", Unsupported),
+    ("cannot find character device", Unsupported),
+    ("no console to take a screendump from", Unsupported),
     ("client socket is closed", ConnectionLost),
     ("Unable to write to socket", ConnectionLost),
     ("received hangup event on socket", ConnectionLost),
@@ -180,6 +189,11 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
 
 # A lock of libvirt's own, or a guest that does not give a CPU back.
 _BUSY = ("state change lock", "unplug request")
+_NO_AGENT = ("is not connected", "disappeared while executing", "not available due to an error")
+_INSTALL = (
+    "its system may be booting (vm.guest.wait_until_ready() waits for it), or have none: install and start"
+    " qemu-guest-agent, on Windows virtio-win-guest-tools"
+)
 
 _NAMED = tuple(name for name in (*ERRORS, *UNMAPPED) if name not in ("OK", "NONE", "WARNING", "ERROR"))
 # A code that this libvirt-python does not know cannot come up in it.
@@ -198,6 +212,8 @@ def translate(error: Exception) -> HyperkitError | None:
     kind = _kind(error)
     code, domain = error.get_error_code(), error.get_error_domain()
     text = str(error).strip() or f"libvirt said no more than error {code} in domain {domain}"
+    if kind is AgentUnavailable:
+        return kind(f"no agent answers in the guest: {_INSTALL} (libvirt: {text})")
     # A BackendError is all there is to search the web for, so that it has the numbers too.
     return kind(f"{text} (libvirt error {code}/{domain})" if kind is BackendError else text)
 
@@ -216,6 +232,10 @@ def _kind(error: Any) -> type[HyperkitError]:
     # virDomainRename: "domain with name 'x' already exists".
     if name in ("OPERATION_INVALID", "CONFIG_UNSUPPORTED") and "already exists" in text:
         return AlreadyExists
+    if name == "RPC" and "encode message payload" in text:  # too large for libvirt's protocol; the session lives on
+        return InvalidRequest
+    if name == "AGENT_UNRESPONSIVE" and any(words in text for words in _NO_AGENT):
+        return AgentUnavailable
     return ERRORS.get(name, BackendError)
 
 

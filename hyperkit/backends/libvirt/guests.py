@@ -1,113 +1,163 @@
-"""What the host can learn from inside a guest."""
+"""What an agent in a guest tells and does."""
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import libvirt
-import libvirt_qemu
 
-from hyperkit.backends.libvirt import errors
-from hyperkit.backends.libvirt.reader import parse_domain
-from hyperkit.ids import normalize_mac
+from hyperkit.backends.libvirt import agent, errors
+from hyperkit.backends.libvirt.addresses import addresses
+from hyperkit.checks import refuse
+from hyperkit.errors import TaskFailed
+from hyperkit.guest_records import CommandResult, FilesystemRecord, GuestRecord, UserRecord
+from hyperkit.jobs import FINISHED, Job, JobStatus, Progress
 from hyperkit.records import AddressRecord
+from hyperkit.specs import CommandSpec
 
 if TYPE_CHECKING:
     from hyperkit.backends.libvirt.connection import Connection
 
-# Leases are those of libvirt's own networks; the host's ARP cache knows who spoke to the host lately.
-_OUTSIDE = {
-    "lease": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
-    "arp": libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
-}
-_AGENT = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
-_ASK = json.dumps({"execute": "guest-network-get-interfaces"})
-_SECONDS = 2
-"""How long an agent may take. Before that, libvirt gives one that was late before 5 s to wake up (qemu_agent.c)."""
+_SECONDS = 5.0
+"""How long an agent may take to begin a command, and to tell how far it is."""
+_BYTES_PER_SECOND = 100_000
+"""Of input, at the least: agents read their line in small pieces."""
 
 
 class Guests:
-    """See `hyperkit.driver.GuestPort`."""
+    """See `hyperkit.driver.GuestPort`. Of a VM that was made without the agent's channel, libvirt says so."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def addresses(self, vm_id: str) -> Sequence[AddressRecord]:
-        """Four or five calls.
+        """Four or five calls; see `hyperkit.backends.libvirt.addresses`."""
+        return self._connection.repeat(lambda: addresses(self._connection.domain(vm_id)))
 
-        What an agent says is the whole truth. Without one, leases and ARP are put together, and may be of the past.
-        """
-        return self._connection.repeat(lambda: self._addresses(vm_id))
+    def ping(self, vm_id: str, timeout: float) -> None:
+        """Two calls."""
+        self._connection.repeat(lambda: agent.ask(self._connection.domain(vm_id), "guest-ping", timeout))
 
-    def _addresses(self, vm_id: str) -> Sequence[AddressRecord]:
-        domain = self._connection.domain(vm_id)
-        if not domain.isActive():
-            return []
-        tree = parse_domain(domain.XMLDesc(0))
-        # An agent tells of bridges and tunnels inside the guest too.
-        nics = {mac.get("address", "").lower() for mac in tree.iterfind("devices/interface/mac")}
-        if tree.find(_AGENT) is not None and (found := _of_nics(_from_agent(domain), nics)):
-            return found
-        return _of_nics((each for source in _OUTSIDE for each in _from_outside(domain, source)), nics)
+    def info(self, vm_id: str, timeout: float) -> GuestRecord:
+        """Six calls: the agent has a command for each thing."""
+        return self._connection.repeat(lambda: _info(self._connection.domain(vm_id), timeout))
 
+    def execute(self, vm_id: str, command: CommandSpec) -> Job[CommandResult]:
+        """Two calls, and two at each look."""
+        arguments: dict[str, Any] = {
+            "path": command.argv[0],
+            "arg": command.argv[1:],
+            "capture-output": True,
+            "input-data": base64.b64encode(command.input).decode(),
+        }
+        if command.env is not None:
+            arguments["env"] = [f"{name}={value}" for name, value in command.env]
+        question = json.dumps({"execute": "guest-exec", "arguments": arguments})
+        if len(question) > agent.MOST:
+            refuse(
+                "input", f"{len(command.input)} bytes", "about 3 MB in all, with the arguments: libvirt carries no more"
+            )
+        seconds = _SECONDS + len(question) / _BYTES_PER_SECOND
+        answer = agent.tell(self._connection.domain(vm_id), question, seconds)
+        with agent.sense():
+            return _Command(self._connection, vm_id, int(answer["pid"]))
 
-def _of_nics(records: Iterator[AddressRecord], nics: set[str]) -> list[AddressRecord]:
-    """Each address of each card once, as who came first says it."""
-    found: dict[tuple[str, str], AddressRecord] = {}
-    for record in records:
-        if record.mac in nics:
-            found.setdefault((record.mac, record.address), record)
-    return list(found.values())
+    def freeze(self, vm_id: str, timeout: float) -> None:
+        """Two calls."""
+        agent.ask(self._connection.domain(vm_id), "guest-fsfreeze-freeze", timeout)
 
-
-def _from_agent(domain: Any) -> Iterator[AddressRecord]:
-    """By a call with a time limit: libvirt's own waits for ever for an agent that hangs, and holds up all others."""
-    try:
-        answer = json.loads(libvirt_qemu.qemuAgentCommand(domain, _ASK, _SECONDS, 0))
-    except (libvirt.libvirtError, ValueError) as error:
-        _pass_on_what_matters(error)
-        return
-    for interface in _list(answer, "return"):
-        for entry in _list(interface, "ip-addresses"):
-            yield from _record(interface.get("hardware-address"), entry, "ip-address", "agent")
-
-
-def _from_outside(domain: Any, source: str) -> Iterator[AddressRecord]:
-    try:
-        interfaces = domain.interfaceAddresses(_OUTSIDE[source], 0)
-    except libvirt.libvirtError as error:
-        _pass_on_what_matters(error)
-        return
-    for interface in (interfaces or {}).values():
-        for entry in _list(interface, "addrs"):
-            yield from _record(interface.get("hwaddr"), entry, "addr", source)
+    def thaw(self, vm_id: str, timeout: float) -> None:
+        """Two calls."""
+        self._connection.repeat(lambda: agent.ask(self._connection.domain(vm_id), "guest-fsfreeze-thaw", timeout))
 
 
-def _pass_on_what_matters(error: Exception) -> None:
-    """A source that fails is left out; without session or VM there is nothing to leave it out of."""
-    gone = isinstance(error, libvirt.libvirtError) and error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
-    if gone or errors.is_lost(error):
-        raise error
+def _info(domain: Any, timeout: float) -> GuestRecord:
+    names = ("guest-get-host-name", "guest-get-osinfo", "guest-get-timezone", "guest-get-users", "guest-get-fsinfo")
+    host, system, zone, users, filesystems = (agent.ask_if_able(domain, name, timeout) for name in names)
+    with agent.sense():
+        host, system, zone = host or {}, system or {}, zone or {}
+        return GuestRecord(
+            hostname=str(host.get("host-name", "")),
+            os_id=str(system.get("id", "")),
+            os_name=str(system.get("pretty-name") or system.get("name", "")),
+            os_version=str(system.get("version-id", "")),
+            kernel=str(system.get("kernel-release", "")),
+            arch=str(system.get("machine", "")),
+            timezone=str(zone.get("zone", "")),
+            utc_offset=int(zone["offset"]) if "offset" in zone else None,
+            users=tuple(_user(each) for each in users or ()),
+            filesystems=tuple(_filesystem(each) for each in filesystems or ()),
+        )
 
 
-def _list(holder: Any, key: str) -> list[dict[str, Any]]:
-    """The dicts in a list: an agent is a program of the guest's, which may say anything."""
-    values = holder.get(key) if isinstance(holder, dict) else None
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+def _user(user: dict[str, Any]) -> UserRecord:
+    since = user.get("login-time")
+    return UserRecord(
+        name=str(user["user"]),
+        domain=str(user.get("domain", "")),
+        since=None if since is None else datetime.fromtimestamp(since, UTC),
+    )
 
 
-def _record(hardware: object, entry: dict[str, Any], key: str, source: str) -> Iterator[AddressRecord]:
-    """One address, unless it is loopback or link-local: these come by themselves and lead nowhere."""
-    mac = normalize_mac(hardware) if isinstance(hardware, str) else None
-    try:
-        address = ip_address(str(entry.get(key)).partition("%")[0])
-    except ValueError:
-        return
-    prefix = entry.get("prefix")
-    if mac is not None and not (address.is_loopback or address.is_link_local or address.is_unspecified):
-        # libvirt gives the ARP cache's addresses a prefix of 0, since it knows none.
-        known = type(prefix) is int and 0 < prefix <= address.max_prefixlen
-        yield AddressRecord(mac=mac, address=str(address), prefix=prefix if known else None, source=source)
+def _filesystem(filesystem: dict[str, Any]) -> FilesystemRecord:
+    size, used = filesystem.get("total-bytes"), filesystem.get("used-bytes")
+    return FilesystemRecord(
+        mountpoint=str(filesystem["mountpoint"]),
+        type=str(filesystem.get("type", "")),
+        size=None if size is None else int(size),
+        used=None if used is None else int(used),
+    )
+
+
+_LOST = {
+    "Unable to encode message payload": "it ended, and said more than libvirt carries, which is some 3 MB; let it write"
+    " to a file",
+    "disappeared while executing": "the guest's agent broke off: the guest reset, the agent ended, or the command said"
+    " more than 10 MB, after which libvirt talks to no agent until that, or the VM, is started again",
+    "Invalid parameter 'pid'": "the guest's agent has begun anew and does not know it any more",
+}
+"""Why nobody can tell any more how a command ended, by libvirt's words."""
+
+
+class _Command(Job[CommandResult]):
+    """A process in a guest. The agent tells how it ended once, and has no word for ending it."""
+
+    def __init__(self, connection: Connection, vm_id: str, pid: int) -> None:
+        self._connection = connection
+        self._vm_id = vm_id
+        self._pid = pid
+        self._status: JobStatus[CommandResult] | None = None
+
+    def poll(self) -> JobStatus[CommandResult]:
+        if self._status is None:
+            self._status = self._ask()
+        return self._status or JobStatus(False, Progress(phase="running"))
+
+    def _ask(self) -> JobStatus[CommandResult] | None:
+        try:
+            said = self._connection.repeat(
+                lambda: agent.ask(self._connection.domain(self._vm_id), "guest-exec-status", _SECONDS, pid=self._pid)
+            )
+        except libvirt.libvirtError as error:
+            why = next((why for words, why in _LOST.items() if words in str(error)), None)
+            if why is None:
+                raise
+            failed = TaskFailed(f"nobody knows how the command ended: {why}")
+            failed.__cause__ = errors.translate(error)
+            return JobStatus(True, error=failed)
+        with agent.sense():
+            if not said["exited"]:
+                return None
+            signal = said.get("signal")
+            result = CommandResult(
+                int(said["exitcode"]) if signal is None else None,
+                base64.b64decode(said.get("out-data", "")),
+                base64.b64decode(said.get("err-data", "")),
+                signal=signal,
+                truncated=bool(said.get("out-truncated") or said.get("err-truncated")),
+            )
+            return JobStatus(True, FINISHED, result)

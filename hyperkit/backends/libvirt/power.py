@@ -11,6 +11,7 @@ from typing import Any
 
 import libvirt
 
+from hyperkit.backends.libvirt import agent
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.jobs import Job, JobStatus, Progress, ThreadJob
@@ -24,6 +25,7 @@ class Power:
     def __init__(self, connection: Connection, reader: Reader) -> None:
         self._connection = connection
         self._reader = reader
+        self._asked_agent: set[str] = set()
 
     def act(self, vm_id: str, action: PowerAction) -> PowerRecord | Job[PowerRecord]:
         """Do one action."""
@@ -39,8 +41,24 @@ class Power:
             )
         if action is PowerAction.RESUME:
             return self._resume(domain)
-        _SIMPLE[action](domain)
+        if action in _REQUESTS and self._connection.kind == "QEMU":
+            self._request(domain, vm_id, action)
+        else:
+            _SIMPLE[action](domain)
         return self._reader.power(domain)
+
+    def _request(self, domain: Any, vm_id: str, action: PowerAction) -> None:
+        """Ask the guest by its agent, if that answers, and the next time by its power button.
+
+        Either may be deaf: a system that has no program for the agent to call, a desktop that asks its user what the
+        button means. libvirt's own choice asks one of them alone, and waits a minute for the agent.
+        """
+        mode, call, button = _REQUESTS[action]
+        if vm_id not in self._asked_agent and agent.ask_to_stop(domain, mode):
+            self._asked_agent.add(vm_id)
+            return
+        self._asked_agent.discard(vm_id)
+        call(domain, button)
 
     def _start(self, domain: Any) -> PowerRecord:
         try:
@@ -97,6 +115,23 @@ _SIMPLE: Mapping[PowerAction, Callable[[Any], object]] = MappingProxyType(
         PowerAction.DISCARD: lambda domain: domain.managedSaveRemove(0),
     }
 )
+
+
+_REQUESTS: Mapping[PowerAction, tuple[str, Callable[[Any, int], object], int]] = MappingProxyType(
+    {
+        PowerAction.SHUTDOWN: (
+            "powerdown",
+            lambda domain, flags: domain.shutdownFlags(flags),
+            libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN,
+        ),
+        PowerAction.REBOOT: (
+            "reboot",
+            lambda domain, flags: domain.reboot(flags),
+            libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN,
+        ),
+    }
+)
+"""How a guest is asked: the agent's word, libvirt's call, and its flag for the power button."""
 
 
 def _progress(domain: Any) -> Progress:
