@@ -193,6 +193,9 @@ class Capabilities:
         "quiesce the guest for a snapshot",
         instead="use quiesce=False",
     )
+    snapshot_rename: bool = _can(
+        "Can a snapshot's name and description be changed?", "change a snapshot's name or description"
+    )
 
     # Storage
     volumes: bool = _can("Can disk images be made and deleted apart from VMs?", "make or delete volumes")

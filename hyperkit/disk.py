@@ -76,10 +76,11 @@ class Disk(Device[DiskRecord]):
                     field="delete",
                     value=True,
                 )
-            check_unused(self._host, [self.path], but=self._vm.id)
+            check_unused(self._host, self._record.files, but=self._vm.id)
         self._call(self._host.driver.disks.detach, self._vm.id, self.id)
         if delete:
-            self._call(self._host.driver.volumes.delete, self.path)
+            for path in self._record.files:
+                self._call(self._host.driver.volumes.delete, path)
         self._vm.refresh()
 
     def _summary(self) -> str:
@@ -104,7 +105,7 @@ class Disks(Devices[Disk, DiskRecord]):
         vm = self._vm.refresh()
         require_off_or_hot(vm, "hot_disk", "attach a disk to")
         require_room("disks", len(vm.record.disks), vm.host.capabilities.max_disks)
-        if spec.path is not None and any(disk.path == spec.path for disk in vm.record.disks):
+        if spec.path is not None and any(spec.path in disk.files for disk in vm.record.disks):
             raise AlreadyExists(f"{vm.label} already has the disk {spec.path}", backend=vm.host.url)
         (resolved,) = resolve_disks(vm.host, [spec])
         record = vm._call(vm.host.driver.disks.attach, vm.id, resolved)

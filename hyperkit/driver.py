@@ -50,6 +50,7 @@ from hyperkit.specs import (
     KeySpec,
     NicChange,
     NicSpec,
+    SnapshotChange,
     SnapshotSpec,
     SwitchChange,
     SwitchSpec,
@@ -229,6 +230,7 @@ class VMPort(Protocol):
             * A disk that another VM uses, or whose base it is, is not deleted, and neither is the VM.
             * A disk that another image begins from is not deleted, though no VM has that image.
             * A VM with snapshots is deleted with them.
+            * Files that a running VM's snapshots began are deleted with the VM, and what they began from is not.
             * A suspended VM is deleted with its memory.
         """
         ...
@@ -509,6 +511,20 @@ class SnapshotPort(Protocol):
             * A running VM's snapshot keeps its memory unless told otherwise.
             * Memory of a VM that is off cannot be kept: InvalidState.
             * A suspended VM is not snapshotted, since its memory would not fit the disks: InvalidState.
+            * A quiesced snapshot is of the disks alone, and its guest runs on.
+            * A paused VM's guest cannot be quiesced: InvalidState, and no snapshot is taken.
+        """
+        ...
+
+    def update(self, vm_id: str, snapshot_id: str, change: SnapshotChange) -> SnapshotRecord:
+        """Change what a snapshot is called.
+
+        Requires: `snapshot_rename`.
+
+        Behaviour:
+            * A snapshot's name and description change, and its id stays.
+            * A snapshot's new name that another one of the VM has is AlreadyExists where they must be unique.
+            * A snapshot keeps its new name when the VM is reverted to it, and its old name is free.
         """
         ...
 
@@ -532,6 +548,8 @@ class SnapshotPort(Protocol):
             * A revert keeps every snapshot.
             * A revert of a suspended VM discards its saved memory.
             * A revert brings back the content of the disks.
+            * A revert to a snapshot of a running VM's disks brings back their content.
+            * A revert takes away a disk that was attached since, and its file stays; one that was detached is back.
             * A revert keeps the VM's name, notes and autostart.
         """
         ...
@@ -544,6 +562,8 @@ class SnapshotPort(Protocol):
             * Deleting a snapshot with its children deletes the tree below it and nothing else.
             * Deleting the current snapshot makes its parent current.
             * Deleting a snapshot leaves the VM as it is.
+            * Deleting a snapshot keeps the content of the disks, and of the snapshots that stay.
+            * Deleting a snapshot of a running VM's disks keeps their content, and that of the snapshots that stay.
             * A snapshot id that the VM does not have is NotFound.
         """
         ...

@@ -220,6 +220,7 @@ NEEDS: dict[str, Callable[..., Iterator[str]]] = {
     "volumes.upload": _always("transfer"),
     "volumes.download": _always("transfer"),
     "snapshots.create": _snapshot,
+    "snapshots.update": _always("snapshot_rename"),
     "guests.addresses": _always("guest_addresses"),
     "guests.ping": _always("guest_agent"),
     "guests.info": _always("guest_agent"),

@@ -82,7 +82,9 @@ class DiskRecord:
         path: the file, in the host's own vocabulary.
         size: bytes the guest sees; None if the host cannot tell now.
         created: whether hyperkit created it, so that `VM.delete` may delete it.
-        base: the image it shares blocks with, if any.
+        base: the image it began from and shares blocks with, if any.
+        chain: other files that are this disk too, from the one below ``path`` down: where a snapshot begins a new
+            file, what was written before stays in the old one.
     """
 
     id: str
@@ -93,6 +95,12 @@ class DiskRecord:
     created: bool = False
     base: str | None = None
     read_only: bool = False
+    chain: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that the disk is: ``path`` and its ``chain``."""
+        return (self.path, *self.chain)
 
 
 @attrs.frozen(slots=False, kw_only=True)

@@ -112,7 +112,7 @@ def _holders(host: Host, doomed: set[str], but: str | None, with_snapshots: bool
             continue
         held: dict[str | None, str] = {disk.base: "the base of a disk of" for disk in record.disks}
         held.update({cdrom.iso: "in the drive of" for cdrom in record.cdroms})
-        held.update({disk.path: "used by" for disk in record.disks})
+        held.update({path: "used by" for disk in record.disks for path in disk.files})
         for path in doomed & held.keys():
             yield path, f"{held[path]} VM {record.name!r}"
     # An image that no VM has may be somebody's data, and the middle of a chain is in no VM's record.

@@ -13,7 +13,7 @@ from hyperkit.driver import SnapshotPort
 from hyperkit.errors import InvalidState, NotFound
 from hyperkit.handle import PartOfVM
 from hyperkit.records import SnapshotRecord, VMRecord, changed
-from hyperkit.specs import SnapshotSpec
+from hyperkit.specs import SnapshotChange, SnapshotSpec
 from hyperkit.states import PowerState
 from hyperkit.tasks import Task
 
@@ -82,6 +82,26 @@ class Snapshot(PartOfVM[SnapshotRecord]):
     def children(self) -> list[Snapshot]:
         """The snapshots taken on top of it. Asks the host."""
         return self._vm.snapshots.find(parent_id=self.id)
+
+    def rename(self, name: str) -> Snapshot:
+        """Give it another name; its id stays.
+
+        Raises:
+            AlreadyExists: the name is taken, where names must be unique.
+        """
+        return self.configure(name=name)
+
+    def configure(self, *, name: str | None = None, description: str | None = None) -> Snapshot:
+        """Change its name, its description or both.
+
+        Raises:
+            AlreadyExists: the name is taken, where names must be unique.
+            NotFound: the snapshot or its VM is gone.
+        """
+        change = SnapshotChange(name=name, description=description)
+        if name is not None or description is not None:
+            self._record = self._call(_port(self._vm).update, self._vm.id, self.id, change)
+        return self
 
     def revert(self, *, timeout: float | None = None) -> VM:
         """Bring its disks, configuration and memory back; what came since is lost. Returns the VM.
@@ -171,11 +191,12 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
             description: free text.
             memory: keep memory too, so that `Snapshot.revert` continues a running VM. None: if there is memory to keep
                 and the host can.
-            quiesce: have the guest's agent flush and freeze its file systems.
+            quiesce: have the guest's agent flush and freeze its file systems, and take the disks without memory.
             timeout: seconds to wait.
 
         Raises:
-            InvalidState: ``memory`` of a VM that has none; or the VM is suspended or sleeping: start or resume it.
+            InvalidState: ``memory`` of a VM that has none; or the VM is suspended or sleeping: start or resume it; or
+                it cannot be quiesced: it is paused, or its guest has no agent that answers.
             AlreadyExists: the name is taken, where names must be unique.
             Unsupported: the host cannot take this kind of snapshot.
         """
@@ -197,7 +218,10 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
         state = vm._look()
         if state in (PowerState.SUSPENDED, PowerState.SLEEPING):
             raise vm._invalid_state("snapshot", "cannot take a snapshot of")
-        memory = state in _HAS_MEMORY and caps.snapshot_memory if spec.memory is None else spec.memory
+        if spec.quiesce and state is PowerState.PAUSED:
+            raise vm._invalid_state("quiesced snapshot", "cannot quiesce the guest of")
+        keeps = state in _HAS_MEMORY and caps.snapshot_memory and not spec.quiesce
+        memory = keeps if spec.memory is None else spec.memory
         if memory and state not in _HAS_MEMORY:
             raise InvalidState(
                 f"cannot keep memory of {vm.label} on {self._host.url}: it is {state.value}, there is none",

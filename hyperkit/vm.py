@@ -13,7 +13,7 @@ from hyperkit.errors import InvalidState, Timeout
 from hyperkit.guest import Guest
 from hyperkit.handle import Handle
 from hyperkit.nic import Nics
-from hyperkit.records import AddressRecord, PowerRecord, VMRecord, changed
+from hyperkit.records import AddressRecord, DiskRecord, PowerRecord, VMRecord, changed
 from hyperkit.resolve import check_unused
 from hyperkit.shutdown import ShutdownJob
 from hyperkit.snapshot import SnapshotCollection
@@ -351,14 +351,20 @@ class VM(Handle[VMRecord]):
         if isinstance(disks, str) or not isinstance(disks, Iterable):
             if disks not in ("created", "all", "none"):
                 checks.refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
-            return tuple(disk.path for disk in own if disks == "all" or (disks == "created" and disk.created))
-        named = tuple(disk.path if isinstance(disk, Disk) else disk for disk in disks)
-        for path in named:
-            if path not in [disk.path for disk in own]:
-                checks.refuse(
-                    "disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}"
-                )
-        return named
+            doomed = [disk for disk in own if disks == "all" or (disks == "created" and disk.created)]
+        else:
+            doomed = [self._disk_at(disk.path if isinstance(disk, Disk) else disk) for disk in disks]
+        return tuple(path for disk in doomed for path in disk.files)
+
+    def _disk_at(self, path: object) -> DiskRecord:
+        """The disk that one of its files names: of one that snapshots divided, that is the one it began as, too."""
+        own = self._record.disks
+        found = next((disk for disk in own if path in disk.files), None)
+        if found is None:
+            checks.refuse(
+                "disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}"
+            )
+        return found
 
     def _summary(self) -> str:
         cpus = f"{self.cpus} cpu{'' if self.cpus == 1 else 's'}"

@@ -39,7 +39,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("nic_spoof_guard", "nic_address_guard", "nic_dhcp_guard", "nic_router_guard", "nic_isolation"),
         *("nic_promiscuous", "nic_acl"),
     ),
-    "Snapshots": ("snapshots", "snapshot_memory", "snapshot_running_disks", "snapshot_quiesced"),
+    "Snapshots": ("snapshots", "snapshot_memory", "snapshot_running_disks", "snapshot_quiesced", "snapshot_rename"),
     "Storage": ("volumes", "transfer"),
     "Guests": ("guest_addresses", "guest_agent", "guest_exec", "guest_freeze"),
     "Consoles": ("screenshot", "send_keys", "serial_console", "display"),

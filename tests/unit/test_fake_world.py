@@ -143,7 +143,6 @@ def test_a_profile_is_a_set_of_capabilities(profile: str) -> None:
         ("esxi", lambda host: host.switches.create("a", SwitchKind.INTERNAL), "switch_internal"),
         ("hyperv", lambda host: host.vms.create("a", guest_os="debian12"), "guest_os"),
         ("hyperv", lambda host: host.vms.create("a", kernel=KernelBoot("/k")), "kernel_boot"),
-        ("libvirt", lambda host: host.vms.create("a").snapshots.create("s", quiesce=True), "snapshot_quiesced"),
         (
             "libvirt",
             lambda host: host.vms.create("a", disks=[DiskSpec(size=GiB, format=DiskFormat.VMDK)]),

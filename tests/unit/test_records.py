@@ -60,7 +60,16 @@ from hyperkit.records import (
     VolumeRecord,
     changed,
 )
-from hyperkit.specs import CommandSpec, KeySpec, NicChange, SnapshotSpec, SwitchChange, VMChange, VolumeSpec
+from hyperkit.specs import (
+    CommandSpec,
+    KeySpec,
+    NicChange,
+    SnapshotChange,
+    SnapshotSpec,
+    SwitchChange,
+    VMChange,
+    VolumeSpec,
+)
 
 POLICY = IsolationPolicy(
     spoof_guard=True, addresses=["10.0.0.2"], rules=[AclRule("deny", "in", "tcp", remote="10.0.0.0/8", port=22)]
@@ -137,6 +146,7 @@ ONE_OF_EACH: list[attrs.AttrsInstance] = [
     VolumeSpec("v", GiB),
     CommandSpec(["true"], b"in", {"A": "b"}),
     KeySpec((("ctrl", "c"), ("enter",))),
+    SnapshotChange(name="s", description="d"),
     Progress(0.5, "saving", 1, None),
     hyperkit.Capabilities(pause=True, disk_formats=("raw",), why={"reset": "no"}),
     VMCreated(**{**EVENT, "before": None, "after": VM}),

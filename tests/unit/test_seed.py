@@ -344,7 +344,7 @@ def test_a_datastore_that_is_there_gets_a_capacity(host: Host) -> None:
     [
         ("esxi", {"vms": [{"name": "a", "state": "paused"}]}),
         ("hyperv", {"switches": [{"name": "lan", "kind": "internal", "subnet": "10.9.0.0/24"}]}),
-        ("libvirt", {"vms": [{"name": "a", "state": "running", "snapshots": [{"name": "s", "memory": False}]}]}),
+        ("hyperv", {"vms": [{"name": "a", "guest_os": "debian12"}]}),
     ],
 )
 def test_a_profile_cannot_be_seeded_with_what_such_a_host_never_has(profile: str, data: dict[str, Any]) -> None:

@@ -31,16 +31,13 @@ LIBVIRT = attrs.evolve(
     hot_memory_remove_any=False,
     hot_rename=False,
     hot_nic_unplug=False,
-    snapshot_running_disks=False,
-    snapshot_quiesced=False,
     events_pushed=False,
     nic_promiscuous=False,
     max_cpus=288,
     disk_formats=("qcow2", "raw"),
     hot_memory_unit=128 * MiB,
 )
-"""QEMU/KVM by libvirt. It has no CPU reservation, memory comes and goes as DIMMs while a VM runs, and a snapshot of a
-running VM holds its memory."""
+"""QEMU/KVM by libvirt. It has no CPU reservation, and memory comes and goes as DIMMs while a VM runs."""
 
 ESXI = attrs.evolve(
     ALL,

@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from hyperkit.backends.fake.world import Machine, Saved, World
-from hyperkit.errors import AlreadyExists, NotFound
+from hyperkit.errors import AlreadyExists, InvalidState, NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import SnapshotRecord, VMRecord, changed
-from hyperkit.specs import SnapshotSpec
+from hyperkit.specs import SnapshotChange, SnapshotSpec
 from hyperkit.states import PowerState
 
 
@@ -53,11 +53,33 @@ class FakeSnapshots:
 
         with world.lock:
             machine = world.machine(vm_id)
-            if world.capabilities.unique_snapshot_names and any(
-                saved.record.name == spec.name for saved in machine.snapshots.values()
-            ):
-                raise AlreadyExists(f"VM {machine.record.name!r} has a snapshot called {spec.name!r} already")
+            self._check_name(machine, spec.name)
+            if spec.quiesce and machine.record.state is PowerState.RUNNING and (machine.deaf or not machine.has_guest):
+                raise InvalidState(
+                    f"cannot quiesce VM {machine.record.name!r}: its guest has no agent that answers",
+                    current="no agent",
+                    wanted="quiesced snapshot",
+                    allowed=("snapshot with quiesce=False",),
+                )
             return world.job("saving", work)
+
+    def _check_name(self, machine: Machine, name: str) -> None:
+        taken = any(saved.record.name == name for saved in machine.snapshots.values())
+        if taken and self._world.capabilities.unique_snapshot_names:
+            raise AlreadyExists(f"VM {machine.record.name!r} has a snapshot called {name!r} already")
+
+    def update(self, vm_id: str, snapshot_id: str, change: SnapshotChange) -> SnapshotRecord:
+        with self._world.lock:
+            machine = self._world.machine(vm_id)
+            saved = self._saved(machine, snapshot_id)
+            record = saved.record
+            if change.name is not None and change.name != record.name:
+                self._check_name(machine, change.name)
+                record = changed(record, name=change.name)
+            if change.description is not None:
+                record = changed(record, description=change.description)
+            saved.record = record
+            return self._seen(machine, saved)
 
     def held(self) -> Mapping[str, Collection[str]]:
         held: dict[str, set[str]] = {}

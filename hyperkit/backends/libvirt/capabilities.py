@@ -55,6 +55,7 @@ _COMMON = Capabilities(
     switch_leases=True,
     snapshots=True,
     snapshot_memory=True,
+    snapshot_rename=True,
     volumes=True,
     disk_formats=tuple(form.value for form in FORMATS),
 )
@@ -74,7 +75,6 @@ _WHY_QEMU = {
     "hot_nic_unplug": "QEMU cannot exchange the tap device of a card for one outside of libvirt's networks",
     "hot_rename": "libvirt renames a VM only while it is off",
     "nic_vlan": "Linux bridges carry no tags for a guest; libvirt does so with Open vSwitch only",
-    "snapshot_running_disks": "QEMU's internal snapshots of a running VM always keep its memory",
 }
 
 _ON_PC = ("hot_cpu_add", "hot_cpu_remove", "hot_memory_add", "hot_memory_remove")
@@ -90,7 +90,8 @@ def probe(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
     platform = Platform(kind, domain_type, arch)
     if kind == "TEST":
         most = connection.conn.getMaxVcpus(domain_type)
-        why = dict.fromkeys(("disk_resize", "cpu_shares", "cpu_limit"), "libvirt's test driver has no such call")
+        lacks = ("disk_resize", "cpu_shares", "cpu_limit", "snapshot_running_disks", "snapshot_quiesced")
+        why = dict.fromkeys(lacks, "libvirt's test driver has no such call")
         why.update(dict.fromkeys(_INSIDE, "libvirt's test driver runs no guests; what it says of them it makes up"))
         # Devices of a VM that is off are changed by defining it anew, which this driver can.
         return platform, attrs.evolve(
@@ -176,7 +177,8 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         hot_cdrom=True,
         disk_resize=True,
         nic_link=True,
-        snapshot_quiesced=False,
+        snapshot_running_disks=True,
+        snapshot_quiesced=True,
         transfer=True,
         guest_addresses=True,
         guest_agent=True,

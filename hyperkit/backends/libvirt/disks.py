@@ -40,7 +40,7 @@ class Disks:
                 editing = Editing(self._connection, vm_id)
                 now = self._reader.present(editing.tree)
                 image = image or made.image(now.name, len(now.disks), spec)
-                if any(disk.path == image.path for disk in now.disks):
+                if any(image.path in disk.files for disk in now.disks):
                     raise AlreadyExists(f"VM {now.name!r} has the disk {image.path} already")
                 made.domain = partial(self._keep_if_attached, made, vm_id)
                 target = self._attach(editing, spec, image, windows=now.guest_os.startswith("win"))
@@ -61,7 +61,11 @@ class Disks:
             taken |= {xml_read.target_of(disk) for disk in editing.live().iterfind("disk")}
         element = xml_write.disk_element(spec, image, taken, self._platform, windows=windows)
         before = editing.extra
-        extra = _with_all(before, editing.devices).with_disk(image.path, KnownDisk(image.created, image.base))
+        extra = _with_all(before, editing.devices)
+        if image.path in extra.layers:  # it was detached, and is known by what it began as
+            extra = extra.keeping(image.path, kept=False)
+        else:
+            extra = extra.with_disk(image.path, KnownDisk(image.created, image.base))
         if not editing.active:
             on_scsi = self._platform.qemu and element.find("target[@bus='scsi']") is not None
             if on_scsi and editing.devices.find("controller[@type='scsi']") is None:
@@ -86,7 +90,9 @@ class Disks:
     def _detach(self, vm_id: str, disk_id: str) -> None:
         editing = Editing(self._connection, vm_id)
         disk = _found(editing.devices, disk_id, "disk")
-        extra = editing.extra.without_disk(xml_read.source_of(disk) or "")
+        # A layer stays although the VM does not have it any more, and so does what it lies on.
+        path = xml_read.source_of(disk) or ""
+        extra = editing.extra.keeping(path) if path in editing.extra.layers else editing.extra.without_disk(path)
         if editing.active:
             editing.unplug(disk, lambda devices: _find(devices, disk_id), f"disk {disk_id}")
             if extra != editing.extra:
@@ -132,7 +138,7 @@ class Disks:
 def _with_all(extra: Extra, devices: ET.Element) -> Extra:
     """The disks that are there, written down in their order before another one comes after them."""
     for disk in devices.iterfind("disk"):
-        path = xml_read.source_of(disk)
+        path = extra.root(xml_read.source_of(disk) or "")
         if path and disk.get("device", "disk") == "disk" and path not in extra.disks:
             extra = extra.with_disk(path, KnownDisk())
     return extra

@@ -50,6 +50,11 @@ class Found:
         return int(self.tree.findtext("capacity", "0"))
 
     @property
+    def physical(self) -> int:
+        """How long the file is: the size of a raw disk, whatever its content looks like."""
+        return int(self.tree.findtext("physical", "")) if self.tree.find("physical") is not None else self.size
+
+    @property
     def content(self) -> int:
         """About how many bytes a copy will take; 0 where most of them may be in its base."""
         return int(self.tree.findtext("allocation", "0")) if self.base is None else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import posixpath
 import re
 import secrets
 from collections.abc import Iterable, Iterator
@@ -124,6 +125,27 @@ class Images:
         """
         with find(self._conn, path, what) as found:
             return Image(found.path, found.size, format or found.format(what), found.base)
+
+    def overlay(self, path: str, on: str, format: str) -> None:
+        """Make a qcow2 at ``path``, in the directory of the image that it lies ``on``.
+
+        That one's format is what its VM is configured with, in libvirt's word: its content is the guest's, which
+        could have written the head of another format there.
+
+        Raises:
+            NotFound: there is nothing to lie on.
+            AlreadyExists: there is a file at ``path``.
+            ResourceExhausted: no room.
+        """
+        with find(self._conn, on, "path") as found:
+            size = found.physical if format == DiskFormat.RAW else found.size
+            tree = _volume_tree(posixpath.basename(path), size, DiskFormat.QCOW2, thin=True)
+            store = ET.SubElement(tree, "backingStore")
+            ET.SubElement(store, "path").text = found.path
+            ET.SubElement(store, "format", type=format)
+            pool = found.volume.storagePoolLookupByVolume()
+            if _create(pool, tree, size, reserve=False, source=None) is None:
+                raise AlreadyExists(f"there is a file {path} already")
 
     def remove(self, path: str) -> None:
         """Delete the file.

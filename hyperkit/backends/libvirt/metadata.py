@@ -5,10 +5,13 @@
     <hk:vm xmlns:hk="urn:hyperkit:vm:1">
       <hk:disk path="/images/web1-0.qcow2" created="yes" base="/images/debian.qcow2"/>
       <hk:guest-os>debian12</hk:guest-os>
+      <hk:layer path="/images/web1-0.5c1d0b8e.qcow2" on="/images/web1-0.qcow2"/>
+      <hk:snapshot id="nightly" name="before 1.0" memory="/images/web1-0.77ab10c2.memory"/>
     </hk:vm>
 
-Entries of disks that the VM no longer has mean nothing. Elements and attributes that are not known here are
-of a later version; they go when the element is written again.
+Entries of disks that the VM no longer has mean nothing. Those of layers and snapshots are of the VM's present, not
+of the configuration that a snapshot brings back: they are carried over a revert. Elements and attributes that are not
+known here are of a later version; they go when the element is written again.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ import attrs
 URI = "urn:hyperkit:vm:1"
 KEY = "hyperkit"
 """The prefix libvirt declares when it is given our element by itself; it fails if that declares the same one."""
-_VM, _DISK, _GUEST_OS, _NOTES = (f"{{{URI}}}{tag}" for tag in ("vm", "disk", "guest-os", "notes"))
+_VM, _DISK, _GUEST_OS, _NOTES, _LAYER, _SNAPSHOT = (
+    f"{{{URI}}}{tag}" for tag in ("vm", "disk", "guest-os", "notes", "layer", "snapshot")
+)
 # virt-manager and virt-install keep the guest's OS here, as a URL whose last two parts make libosinfo's short id.
 _OSINFO = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}"
 
@@ -38,18 +43,70 @@ class KnownDisk:
 
 
 @attrs.frozen
+class Layer:
+    """An image that was made for a snapshot or a revert.
+
+    Attributes:
+        on: the image it lies on.
+        kept: it stays though neither VM nor snapshot has it: it was detached, or nobody knows who has it.
+    """
+
+    on: str
+    kept: bool = False
+
+
+@attrs.frozen
+class KnownSnapshot:
+    """What libvirt does not keep of a snapshot.
+
+    Attributes:
+        name: its label, where that differs from the name it has in libvirt.
+        paused: whether the VM was paused: of disks alone, libvirt says "disk-snapshot" for any state.
+        memory: the file of its memory, if we made one.
+    """
+
+    name: str = ""
+    paused: bool = False
+    memory: str | None = None
+
+    def called(self, name: str) -> KnownSnapshot:
+        """The same, with another label."""
+        return attrs.evolve(self, name=name)
+
+    def of_paused(self, paused: bool) -> KnownSnapshot:
+        """The same, of a VM that was paused or not."""
+        return attrs.evolve(self, paused=paused)
+
+
+@attrs.frozen
 class Extra:
     """The content of our element.
 
     Attributes:
-        disks: by path, in the order they were given: libvirt sorts disks by bus.
+        disks: by the path they began with, in the order they were given: libvirt sorts disks by bus.
         guest_os: the hint.
         notes: only where libvirt's own ``<description>`` loses something: it keeps no carriage return.
+        layers: by path; what the VM, its snapshots or nobody any more has.
+        snapshots: by id; those of which there is something to say.
     """
 
     disks: Mapping[str, KnownDisk] = attrs.field(factory=dict)
     guest_os: str = ""
     notes: str = ""
+    layers: Mapping[str, Layer] = attrs.field(factory=dict)
+    snapshots: Mapping[str, KnownSnapshot] = attrs.field(factory=dict)
+
+    def below(self, path: str) -> tuple[str, ...]:
+        """The images that one lies on, down to the one its disk began with."""
+        found: list[str] = []
+        while (layer := self.layers.get(path)) is not None and layer.on not in found:
+            path = layer.on
+            found.append(path)
+        return tuple(found)
+
+    def root(self, path: str) -> str:
+        """The image that a disk began with, which now has this one."""
+        return (path, *self.below(path))[-1]
 
     def with_disk(self, path: str, known: KnownDisk) -> Extra:
         """One more disk, after the others."""
@@ -58,6 +115,29 @@ class Extra:
     def without_disk(self, path: str) -> Extra:
         """One disk less."""
         return attrs.evolve(self, disks={other: known for other, known in self.disks.items() if other != path})
+
+    def carried(self, now: Extra) -> Extra:
+        """This one, of a configuration that is brought back, with what is of the VM's present."""
+        return attrs.evolve(self, layers=now.layers, snapshots=now.snapshots)
+
+    def with_layers(self, layers: Mapping[str, Layer]) -> Extra:
+        """More layers, or others in the place of those of the same paths."""
+        return attrs.evolve(self, layers={**self.layers, **layers})
+
+    def without_layer(self, path: str) -> Extra:
+        """One layer less."""
+        return attrs.evolve(self, layers={other: layer for other, layer in self.layers.items() if other != path})
+
+    def keeping(self, path: str, *, kept: bool = True) -> Extra:
+        """A layer stays, or not any more, whoever needs it; what is no layer stays anyway."""
+        layer = self.layers.get(path)
+        return self if layer is None else self.with_layers({path: attrs.evolve(layer, kept=kept)})
+
+    def with_snapshot(self, snapshot_id: str, known: KnownSnapshot | None) -> Extra:
+        """Something, or nothing, to say of a snapshot."""
+        others = {each: value for each, value in self.snapshots.items() if each != snapshot_id}
+        said = {} if known is None or known == KnownSnapshot() else {snapshot_id: known}
+        return attrs.evolve(self, snapshots={**others, **said})
 
     def with_notes(self, notes: str) -> Extra:
         """Other notes, written down only where ``<description>`` is not enough."""
@@ -78,7 +158,12 @@ def read(metadata: ET.Element | None) -> Extra:
     disks = {
         disk.get("path", ""): KnownDisk(disk.get("created") == "yes", disk.get("base")) for disk in ours.iter(_DISK)
     }
-    return Extra(disks, ours.findtext(_GUEST_OS) or "", ours.findtext(_NOTES) or "")
+    layers = {each.get("path", ""): Layer(each.get("on", ""), each.get("kept") == "yes") for each in ours.iter(_LAYER)}
+    snapshots = {
+        each.get("id", ""): KnownSnapshot(each.get("name", ""), each.get("paused") == "yes", each.get("memory"))
+        for each in ours.iter(_SNAPSHOT)
+    }
+    return Extra(disks, ours.findtext(_GUEST_OS) or "", ours.findtext(_NOTES) or "", layers, snapshots)
 
 
 def element(extra: Extra) -> ET.Element:
@@ -90,6 +175,19 @@ def element(extra: Extra) -> ET.Element:
             disk.set("created", "yes")
         if known.base is not None:
             disk.set("base", known.base)
+    for path, layer in extra.layers.items():
+        entry = ET.SubElement(ours, _LAYER, path=path, on=layer.on)
+        if layer.kept:
+            entry.set("kept", "yes")
+    for snapshot_id, snapshot in extra.snapshots.items():
+        entry = ET.SubElement(ours, _SNAPSHOT, id=snapshot_id)
+        for attribute, text in (
+            ("name", snapshot.name),
+            ("paused", "yes" if snapshot.paused else ""),
+            ("memory", snapshot.memory),
+        ):
+            if text:
+                entry.set(attribute, text)
     for tag, value in ((_GUEST_OS, extra.guest_os), (_NOTES, extra.notes)):
         if value:
             ET.SubElement(ours, tag).text = value

@@ -1,29 +1,33 @@
-"""Snapshots inside the qcow2 images of a domain ("internal" ones), with memory while it runs.
+"""Snapshots of a domain: listed, called something, and taken in the one kind that its snapshots have.
 
-libvirt's other kind, external snapshots, cannot be reverted to before libvirt 9.9 and loses data when mixed with
-this one. Those that others made are listed, and whatever is asked of them is libvirt's to refuse.
+libvirt has two kinds, and mixing them on one domain has lost people's data (virt-manager issue 811). So the first
+snapshot decides: `internal` where that can hold it, else `external`, and those after it are of the same kind. Where
+somebody else mixed them, they are listed and left alone.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from xml.etree import ElementTree as ET
 
 import libvirt
 
-from hyperkit.backends.libvirt import metadata
+from hyperkit.backends.libvirt import internal, snapshot_xml
+from hyperkit.backends.libvirt.chains import extra_of, remember, sources
+from hyperkit.backends.libvirt.external import External
 from hyperkit.backends.libvirt.images import Images
+from hyperkit.backends.libvirt.internal import Internal
 from hyperkit.backends.libvirt.listing import unless_gone
+from hyperkit.backends.libvirt.merge import Merging
+from hyperkit.backends.libvirt.metadata import KnownSnapshot
 from hyperkit.backends.libvirt.reader import parse_domain
-from hyperkit.backends.libvirt.reconfigure import set_extra
-from hyperkit.backends.libvirt.xml_edit import text_of
-from hyperkit.errors import AlreadyExists, InvalidState, NotFound, ResourceExhausted, Unsupported
+from hyperkit.backends.libvirt.redefine import SECURE, redefine
+from hyperkit.backends.libvirt.xml_edit import child, parse_whole
+from hyperkit.errors import AlreadyExists, InvalidState, NotFound
 from hyperkit.jobs import Job, Progress, ThreadJob
-from hyperkit.records import SnapshotRecord, VMRecord, changed
-from hyperkit.specs import DiskFormat, SnapshotSpec
+from hyperkit.records import SnapshotRecord, VMRecord
+from hyperkit.specs import SnapshotChange, SnapshotSpec
 from hyperkit.states import PowerState
 
 if TYPE_CHECKING:
@@ -31,48 +35,34 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# virDomainMoment's words; "disk-snapshot" is an external one of a running VM without memory.
-_STATES = {
-    "running": PowerState.RUNNING,
-    "blocked": PowerState.RUNNING,
-    "disk-snapshot": PowerState.RUNNING,
-    "paused": PowerState.PAUSED,
-    "pmsuspended": PowerState.SLEEPING,
-    "shutdown": PowerState.RUNNING,
-    "shutoff": PowerState.OFF,
-    "crashed": PowerState.CRASHED,
-}
-# QEMU takes a number for the id that another snapshot has in the image, and reverts to that one (seen with 7.2);
-# libvirt refuses a dot at the beginning. Such a name gets a mark, and one that has a mark gets one more.
-_MARKED = re.compile(r"#*([0-9]+|\..*)", re.DOTALL)
 _TOPOLOGICAL = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
 
 
 class Snapshots:
-    """See `hyperkit.driver.SnapshotPort`. A snapshot's id is the name it has in libvirt.
-
-    libvirt has no progress of internal snapshots, and nothing to abort one with: QEMU does nothing else meanwhile.
-    """
+    """See `hyperkit.driver.SnapshotPort`. A snapshot's id is the name it has in libvirt."""
 
     def __init__(self, connection: Connection, read: Callable[[str], VMRecord]) -> None:
         self._connection = connection
-        self._images = Images(connection)
-        self._read = read
+        images = Images(connection)
+        self._images = images
+        self._internal = Internal(connection, images, read)
+        self._external = External(connection, images, read)
 
     def list(self, vm_id: str) -> Sequence[SnapshotRecord]:
-        """Three calls, and one for each snapshot: libvirt has none for all."""
+        """Four calls, and one for each snapshot: libvirt has none for all."""
         return self._connection.repeat(lambda: self._list(vm_id))
 
     def create(self, vm_id: str, spec: SnapshotSpec) -> SnapshotRecord | Job[SnapshotRecord]:
         """See the contract.
 
         Raises:
-            Unsupported: a disk that cannot hold a snapshot.
+            Unsupported: a disk that cannot be in a snapshot.
+            InvalidState: the VM has snapshots of the kind that this one could not be; or nobody could be asked to
+                quiesce it.
         """
         domain = self._connection.domain(vm_id)
-        name = _encoded(spec.name)
-        if any(each.getName() == name for each in domain.listAllSnapshots(0)):
-            raise AlreadyExists(f"VM {domain.name()!r} has a snapshot called {spec.name!r} already")
+        self._check_name(domain, spec.name)
+        active = bool(domain.isActive())
         if domain.hasManagedSaveImage(0):
             # libvirt would take one, and reverting to it would run the saved memory on other disks.
             raise InvalidState(
@@ -81,116 +71,130 @@ class Snapshots:
                 wanted="snapshot",
                 allowed=("start", "discard_suspended"),
             )
-        active = domain.isActive()
         if spec.memory and not active:
-            raise InvalidState(
-                f"VM {domain.name()!r} has no memory to keep: it is off",
-                current=PowerState.OFF.value,
-                wanted="snapshot with memory",
-                allowed=("start", "snapshot without memory"),
-            )
-        if self._connection.kind == "QEMU":
-            _check_disks(domain, active=bool(active))
-        tree = ET.Element("domainsnapshot")
-        ET.SubElement(tree, "name").text = name
-        ET.SubElement(tree, "description").text = spec.description
-        text = text_of(tree)
+            raise internal.no_memory(domain)
 
         def take() -> SnapshotRecord:
-            try:
-                return _record(domain.snapshotCreateXML(text, 0), vm_id, name)
-            except libvirt.libvirtError as error:
-                if "writing VM state" in str(error):  # QEMU says "Input/output error" of a full disk here
-                    raise ResourceExhausted(
-                        f"the memory of VM {domain.name()!r} could not be written into its first disk: "
-                        "the datastore is full, or its storage fails"
-                    ) from error
-                raise
+            with self._connection.editing(vm_id):
+                return self._take(domain, vm_id, spec)
 
-        return _job("snapshot", take, "saving memory" if active else "saving disks")
+        return _job("snapshot", take, "saving memory" if spec.memory else "saving disks")
+
+    def update(self, vm_id: str, snapshot_id: str, change: SnapshotChange) -> SnapshotRecord:
+        """A few calls; the name is written into the VM's metadata, since its name in libvirt is its id."""
+        with self._connection.editing(vm_id):
+            domain = self._connection.domain(vm_id)
+            snapshot = self._snapshot(domain, snapshot_id)
+            before = extra_of(domain)
+            extra = before
+            if change.name is not None and change.name != snapshot_xml.label(snapshot_id, before):
+                self._check_name(domain, change.name)
+                known = before.snapshots.get(snapshot_id, KnownSnapshot())
+                own = "" if snapshot_xml.decoded(snapshot_id) == change.name else change.name
+                extra = before.with_snapshot(snapshot_id, known.called(own))
+            current = bool(snapshot.isCurrent(0))
+            if change.description is not None:
+                tree = parse_whole(snapshot.getXMLDesc(SECURE))
+                child(tree, "description").text = change.description
+                snapshot = redefine(domain, snapshot, tree)
+            if extra != before:
+                remember(domain, extra)
+            tree = parse_domain(snapshot.getXMLDesc(0))
+            return snapshot_xml.record(tree, vm_id, snapshot_id if current else None, extra)
 
     def held(self) -> Mapping[str, Collection[str]]:
-        """One call, and one for each VM that has snapshots and for each of those."""
+        """One call, and for each VM that has snapshots two and one for each of those."""
         return self._connection.repeat(self._held)
-
-    def _held(self) -> Mapping[str, Collection[str]]:
-        held: dict[str, set[str]] = {}
-        for domain in self._connection.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT):
-            with unless_gone():
-                for snapshot in domain.listAllSnapshots(0):
-                    # With memory it describes the VM twice: as it ran, and as it would have started.
-                    for source in parse_domain(snapshot.getXMLDesc(0)).iterfind(".//devices/disk/source"):
-                        path = source.get("file") or source.get("dev")
-                        if path:
-                            held.setdefault(path, set()).add(domain.UUIDString())
-        return held
 
     def revert(self, vm_id: str, snapshot_id: str) -> VMRecord | Job[VMRecord]:
         """See the contract.
 
         Raises:
-            NotFound: a disk of the snapshot is gone.
+            NotFound: a file of the snapshot is gone.
+            InvalidState: it holds memory that was saved while the VM had another name.
         """
-        snapshot = self._snapshot(vm_id, snapshot_id)
-        domain = snapshot.getDomain()
-        if re.fullmatch("[0-9]+", snapshot_id):
-            raise Unsupported(
-                f"cannot revert to snapshot {snapshot_id!r}, which hyperkit did not take: QEMU takes its name for "
-                "the number of another one; `qemu-img snapshot -l` on the disks shows which",
-                capability="snapshots",
-            )
-        # libvirt reverts one disk after the other, and leaves those it did when it comes to one that is gone.
-        if self._connection.kind == "QEMU":
-            for path in _disks(parse_domain(snapshot.getXMLDesc(0)).find("domain")):
-                self._images.inspect(path, "path", DiskFormat.QCOW2)
-
-        def bring_back() -> VMRecord:
-            notes = self._read(vm_id).notes
-            try:
-                domain.revertToSnapshot(snapshot, 0)
-            except libvirt.libvirtError as error:
-                if error.get_error_code() != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
-                    raise
-                # What is risked is what the caller gives up: saved memory, and the present configuration.
-                domain.revertToSnapshot(snapshot, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
-            if domain.hasManagedSaveImage(0):
-                # Left by libvirt, and the next start would run it on disks that it does not fit.
-                domain.managedSaveRemove(0)
-            record = self._read(vm_id)
-            if record.notes != notes:
-                # They are a label of the VM, but for libvirt a part of the configuration that it brought back.
-                _set_notes(domain, notes)
-                record = changed(record, notes=notes)
-            return record
-
-        return _job("revert", bring_back, "reverting")
+        domain = self._connection.domain(vm_id)
+        snapshot = self._snapshot(domain, snapshot_id)
+        if _kind(_trees(domain)) == "external":
+            self._external.check_revert(domain, snapshot)
+            return _job("revert", lambda: self._edited(vm_id, self._external.revert, domain, snapshot), "reverting")
+        self._internal.check_revert(snapshot)
+        return _job("revert", lambda: self._edited(vm_id, self._internal.revert, domain, vm_id, snapshot), "reverting")
 
     def delete(self, vm_id: str, snapshot_id: str, children: bool) -> Job[None] | None:
         """See the contract."""
-        snapshot = self._snapshot(vm_id, snapshot_id)
-        flags = libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0
+        domain = self._connection.domain(vm_id)
+        snapshot = self._snapshot(domain, snapshot_id)
+        merging = Merging(self._connection, self._images, self._external.chains)
+        external = _kind(_trees(domain)) == "external"
 
         def work() -> None:
-            snapshot.delete(flags)
+            if external:
+                self._external.delete(domain, snapshot, children, merging)
+            else:
+                self._internal.delete(snapshot, children)
+                self._external.chains.tidy(domain)  # labels of what is gone
 
-        return _job("delete", work, "deleting")
+        return ThreadJob("delete", lambda: self._edited(vm_id, work), progress=merging.progress)
+
+    def _edited(self, vm_id: str, work: Callable[..., T], *args: Any) -> T:
+        with self._connection.editing(vm_id):
+            return work(*args)
+
+    def _take(self, domain: Any, vm_id: str, spec: SnapshotSpec) -> SnapshotRecord:
+        trees = _trees(domain)
+        tree, active = parse_domain(domain.XMLDesc(0)), bool(domain.isActive())
+        extra = extra_of(domain)
+        snapshot_id = snapshot_xml.free_id(spec.name, {each.findtext("name", "") for each in trees})
+        known = KnownSnapshot("" if snapshot_xml.decoded(snapshot_id) == spec.name else spec.name)
+        if self._connection.kind == "QEMU":
+            kind = _kind(trees)
+            if kind == "internal":
+                internal.check(domain, tree, spec, active=active)
+            elif kind is None:
+                fits = internal.possible(tree, active=active) and (bool(spec.memory) or not active)
+                kind = "internal" if fits else "external"
+        else:
+            kind = "internal"
+        if kind == "external":
+            known = known.of_paused(domain.state(0)[0] == libvirt.VIR_DOMAIN_PAUSED and not spec.memory)
+            snapshot = self._external.create(domain, snapshot_id, spec, known)
+        else:
+            if extra.with_snapshot(snapshot_id, known) != extra:
+                remember(domain, extra.with_snapshot(snapshot_id, known))
+            snapshot = self._internal.create(domain, snapshot_id, spec)
+        return snapshot_xml.record(parse_domain(snapshot.getXMLDesc(0)), vm_id, snapshot_id, extra_of(domain))
 
     def _list(self, vm_id: str) -> Sequence[SnapshotRecord]:
         domain = self._connection.domain(vm_id)
         snapshots = domain.listAllSnapshots(_TOPOLOGICAL)
         if not snapshots:
             return []
-        current = None
+        extra, current = extra_of(domain), None
         with unless_gone():
             current = domain.snapshotCurrent(0).getName()
         found = []
         for snapshot in snapshots:
             with unless_gone():
-                found.append(_record(snapshot, vm_id, current))
+                found.append(snapshot_xml.record(parse_domain(snapshot.getXMLDesc(0)), vm_id, current, extra))
         return found
 
-    def _snapshot(self, vm_id: str, snapshot_id: str) -> Any:
-        domain = self._connection.domain(vm_id)
+    def _held(self) -> Mapping[str, Collection[str]]:
+        held: dict[str, set[str]] = {}
+        for domain in self._connection.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT):
+            with unless_gone():
+                # With memory a snapshot describes the VM twice: as it ran, and as it would have started.
+                paths = {path for tree in _trees(domain) for path in sources(tree)}
+                for path in paths | extra_of(domain).layers.keys():
+                    held.setdefault(path, set()).add(domain.UUIDString())
+        return held
+
+    def _check_name(self, domain: Any, name: str) -> None:
+        extra = extra_of(domain)
+        if any(snapshot_xml.label(each.getName(), extra) == name for each in domain.listAllSnapshots(0)):
+            raise AlreadyExists(f"VM {domain.name()!r} has a snapshot called {name!r} already")
+
+    def _snapshot(self, domain: Any, snapshot_id: str) -> Any:
         try:
             return domain.snapshotLookupByName(snapshot_id, 0)
         except libvirt.libvirtError as error:
@@ -199,81 +203,31 @@ class Snapshots:
             raise
 
 
-def _encoded(name: str) -> str:
-    return f"#{name}" if _MARKED.fullmatch(name) else name
+def _trees(domain: Any) -> Sequence[ET.Element]:
+    """All its snapshots."""
+    found = []
+    for snapshot in domain.listAllSnapshots(0):
+        with unless_gone():
+            found.append(parse_domain(snapshot.getXMLDesc(0)))
+    return found
 
 
-def _decoded(libvirt_name: str) -> str:
-    return libvirt_name[1:] if libvirt_name.startswith("#") and _MARKED.fullmatch(libvirt_name) else libvirt_name
+def _kind(trees: Sequence[ET.Element]) -> str | None:
+    """Which kind a VM's snapshots are of; None while it has none.
 
-
-def _record(snapshot: Any, vm_id: str, current: str | None) -> SnapshotRecord:
-    tree = parse_domain(snapshot.getXMLDesc(0))
-    name = tree.findtext("name", "")
-    memory = tree.find("memory")
-    return SnapshotRecord(
-        id=name,
-        vm_id=vm_id,
-        name=_decoded(name),
-        description=tree.findtext("description", ""),
-        parent_id=tree.findtext("parent/name"),
-        created=datetime.fromtimestamp(int(tree.findtext("creationTime", "0")), UTC),
-        state=_STATES.get(tree.findtext("state", ""), PowerState.UNKNOWN),
-        memory=memory is not None and memory.get("snapshot") in ("internal", "external"),
-        current=name == current,
-    )
-
-
-def _writable(domain: ET.Element | None) -> Iterator[ET.Element]:
-    """The disks that a snapshot is of; libvirt leaves out what cannot be written."""
-    for disk in [] if domain is None else domain.iterfind("devices/disk"):
-        if disk.get("device", "disk") in ("disk", "lun") and disk.find("readonly") is None:
-            yield disk
-
-
-def _disks(domain: ET.Element | None) -> Iterator[str]:
-    """The files of those disks. Devices are left out: there is no looking at one that is in no pool."""
-    for disk in _writable(domain):
-        source = disk.find("source")
-        path = "" if source is None else source.get("file", "")
-        if path and not path.startswith("/dev/"):
-            yield path
-
-
-def _check_disks(domain: Any, *, active: bool) -> None:
-    """Refuse disks that cannot hold a snapshot, in words that say what to do about it."""
-    tree = parse_domain(domain.XMLDesc(0))
-    os = tree.find("os")
-    if active and os is not None and (os.get("firmware") == "efi" or os.find("loader[@type='pflash']") is not None):
-        raise Unsupported(
-            f"cannot take a snapshot of VM {domain.name()!r} while it runs: libvirt cannot keep the memory of a VM "
-            "with UEFI; stop it first, a snapshot of the VM while it is off works",
-            capability="snapshot_memory",
+    Raises:
+        InvalidState: of both.
+    """
+    external = [tree.findtext("name", "") for tree in trees if snapshot_xml.is_external(tree)]
+    others = [tree.findtext("name", "") for tree in trees if snapshot_xml.is_internal(tree)]
+    if external and others:
+        raise InvalidState(
+            f"this VM has internal snapshots ({', '.join(others)}) and external ones ({', '.join(external)}), which "
+            "hyperkit does not make together: what is done to one kind can destroy the other. Copy what you need, and "
+            "delete those of one kind with the tool that made them",
+            current="snapshots of both kinds",
         )
-    disks = list(_writable(tree))
-    if not disks:
-        raise Unsupported(
-            f"cannot take a snapshot of VM {domain.name()!r}: QEMU keeps snapshots in qcow2 disks, it has none",
-            capability="snapshots",
-        )
-    for disk in disks:
-        driver, source, target = (disk.find(tag) for tag in ("driver", "source", "target"))
-        kind = "raw" if driver is None else driver.get("type", "raw")
-        if kind != "qcow2":
-            path = "" if source is None else source.get("file") or source.get("dev") or ""
-            raise Unsupported(
-                f"cannot take a snapshot of VM {domain.name()!r}: disk {'' if target is None else target.get('dev')} "
-                f"({path}) is {kind}, and QEMU keeps snapshots in qcow2 disks; make it read-only or convert it",
-                capability="snapshots",
-            )
-
-
-def _set_notes(domain: Any, notes: str) -> None:
-    scope = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0)
-    extra = metadata.read(parse_domain(domain.XMLDesc(0)).find("metadata"))
-    if extra.with_notes(notes) != extra:
-        set_extra(domain, extra.with_notes(notes), scope)
-    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, notes or None, None, None, scope)
+    return None if not trees else "external" if external else "internal"
 
 
 def _job(name: str, call: Callable[[], T], phase: str) -> Job[T]:

@@ -10,6 +10,7 @@ from typing import Any
 import libvirt
 
 from hyperkit.backends.libvirt import xml_write
+from hyperkit.backends.libvirt.chains import Chains
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.images import Image, Images, check
 from hyperkit.backends.libvirt.power import Power
@@ -34,6 +35,7 @@ class VMs:
         self._connection = connection
         self._platform = platform
         self._images = images
+        self._chains = Chains(connection, images)
         self._reader = reader
         self._power = Power(connection, reader)
         self._reconfiguring = Reconfiguring(connection, images, reader)
@@ -64,10 +66,11 @@ class VMs:
     def delete(self, vm_id: str, volumes: Sequence[str]) -> None:
         with self._connection.editing(vm_id):
             domain = self._connection.domain(vm_id)
+            doomed = self._chains.doomed_with(domain, volumes)
             if domain.isActive():  # crashed, and kept by its <on_crash>
                 domain.destroy()
             self._undefine(domain)
-        for path in volumes:
+        for path in doomed:
             with suppress(NotFound):  # somebody else was quicker
                 self._images.remove(path)
 

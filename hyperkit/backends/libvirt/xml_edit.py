@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import attrs
+
 from hyperkit.backends.libvirt import metadata
 from hyperkit.backends.libvirt.xml_read import parse, target_size
 from hyperkit.checks import refuse
@@ -211,8 +213,7 @@ def set_guest_os(domain: ET.Element, guest_os: str) -> None:
 
 def evolved(domain: ET.Element, **fields: Any) -> metadata.Extra:
     """Our metadata of this domain with some fields different."""
-    extra = metadata.read(domain.find("metadata"))
-    return metadata.Extra(**{**{name: getattr(extra, name) for name in ("disks", "guest_os", "notes")}, **fields})
+    return attrs.evolve(metadata.read(domain.find("metadata")), **fields)
 
 
 def is_default(allocation: Allocation) -> bool:

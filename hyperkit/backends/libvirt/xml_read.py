@@ -148,8 +148,10 @@ def _in_order(disks: list[DiskRecord], extra: Extra) -> tuple[DiskRecord, ...]:
     """As they were given. libvirt puts disks of one bus together; those we know change places among themselves."""
     if len(disks) > 1 and extra.disks:
         order = {path: index for index, path in enumerate(extra.disks)}
-        known = iter(sorted((disk for disk in disks if disk.path in order), key=lambda disk: order[disk.path]))
-        disks = [next(known) if disk.path in order else disk for disk in disks]
+        known = iter(
+            sorted((disk for disk in disks if disk.files[-1] in order), key=lambda disk: order[disk.files[-1]])
+        )
+        disks = [next(known) if disk.files[-1] in order else disk for disk in disks]
     return tuple(disks)
 
 
@@ -157,9 +159,12 @@ def disk_record(device: ET.Element, extra: Extra, sizes: Mapping[str, int]) -> D
     """A ``<disk>`` that is a disk."""
     target = target_of(device)
     path = source_of(device) or ""
-    known = extra.disks.get(path)
+    chain = extra.below(path)
+    known = extra.disks.get((path, *chain)[-1])
     # A running VM's XML has the chain as QEMU opened it; one that is off, what was remembered.
     backing = device.find("backingStore")
+    for layer in chain:
+        backing = None if backing is None or source_of(backing) != layer else backing.find("backingStore")
     base = source_of(backing) if backing is not None else known.base if known else None
     driver = device.find("driver")
     return DiskRecord(
@@ -171,6 +176,7 @@ def disk_record(device: ET.Element, extra: Extra, sizes: Mapping[str, int]) -> D
         created=known.created if known else False,
         base=base,
         read_only=device.find("readonly") is not None,
+        chain=chain,
     )
 
 

@@ -148,11 +148,11 @@ def test_taking_a_snapshot_leaves_the_vm_in_the_state_it_was_in(bed: Bed) -> Non
 def test_a_running_vms_snapshot_keeps_its_memory(bed: Bed) -> None:
     vm = bed.running(disks=[DISK])
     vm.snapshots.create("with")
-    kept = {"with": True}
+    assert [snapshot.memory for snapshot in bed.seen(vm).snapshots] == [True]
     if bed.host.capabilities.snapshot_running_disks:
-        vm.snapshots.create("without", memory=False)
-        kept["without"] = False
-    assert {snapshot.name: snapshot.memory for snapshot in bed.seen(vm).snapshots} == kept
+        other = bed.running(disks=[DISK])
+        other.snapshots.create("without", memory=False)
+        assert [snapshot.memory for snapshot in bed.seen(other).snapshots] == [False]
 
 
 @behaviour(
@@ -178,6 +178,91 @@ def test_a_suspended_vm_is_not_snapshotted(bed: Bed) -> None:
         vm.snapshots.create("impossible")
     assert tree(bed, vm) == {}
     assert bed.backdoor.power_state(vm.id) is PowerState.SUSPENDED
+
+
+@behaviour(
+    "snapshots.create",
+    "A quiesced snapshot is of the disks alone, and its guest runs on.",
+    requires=("snapshots", "snapshot_quiesced", "snapshot_running_disks"),
+    facts=("guest",),
+)
+def test_a_quiesced_snapshot_is_of_the_disks_alone(bed: Bed) -> None:
+    vm = bed.booted(disks=[DISK])
+    before = bed.boot_of(vm)
+    assert not vm.snapshots.create("quiet", quiesce=True).memory
+    assert tree(bed, vm) == {"quiet": None}
+    assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    assert bed.boot_of(vm) == before
+
+
+@behaviour(
+    "snapshots.create",
+    "A paused VM's guest cannot be quiesced: InvalidState, and no snapshot is taken.",
+    requires=("snapshots", "snapshot_quiesced", "pause"),
+)
+def test_a_paused_vms_guest_cannot_be_quiesced(bed: Bed) -> None:
+    vm = bed.running(disks=[DISK]).pause()
+    before = bed.backdoor.files()
+    with pytest.raises(InvalidState, match="paused"):
+        vm.snapshots.create("impossible", quiesce=True)
+    assert tree(bed, vm) == {}
+    assert bed.backdoor.files() == before
+    assert bed.backdoor.power_state(vm.id) is PowerState.PAUSED
+
+
+@behaviour(
+    "snapshots.update",
+    "A snapshot's name and description change, and its id stays.",
+    requires=("snapshots", "snapshot_rename"),
+)
+def test_a_snapshots_name_and_description_change(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK])
+    first, second = vm.snapshots.create("first", description="as it came"), vm.snapshots.create("second")
+    text = "before <the> upgrade &\nafter 東京"
+    renamed = first.rename("1.0 (beta)")
+    first.configure(description=text)
+    assert (renamed.id, renamed.name, renamed.description) == (first.id, "1.0 (beta)", text)
+    there = bed.seen(vm).snapshots
+    assert [(each.id, each.name, each.description) for each in there] == [
+        (first.id, "1.0 (beta)", text),
+        (second.id, "second", ""),
+    ]
+    assert there.get(first.id).record == renamed.record
+    assert current(bed, vm) == ["second"]
+
+
+@behaviour(
+    "snapshots.update",
+    "A snapshot's new name that another one of the VM has is AlreadyExists where they must be unique.",
+    requires=("snapshots", "snapshot_rename", "unique_snapshot_names"),
+)
+def test_a_snapshots_new_name_that_another_one_has_is_already_exists(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK])
+    first, second = vm.snapshots.create("first"), vm.snapshots.create("second")
+    with pytest.raises(AlreadyExists):
+        second.configure(name="first", description="never written")
+    assert [(each.name, each.description) for each in bed.seen(vm).snapshots] == [("first", ""), ("second", "")]
+    first.rename("first")  # it has that name already
+
+
+@behaviour(
+    "snapshots.update",
+    "A snapshot keeps its new name when the VM is reverted to it, and its old name is free.",
+    requires=("snapshots", "snapshot_rename"),
+)
+def test_a_snapshot_keeps_its_new_name_over_a_revert(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK])
+    first = vm.snapshots.create("old")
+    vm.snapshots.create("second")
+    first.rename("new")
+    vm.snapshots.create("old")
+    first.revert()
+    assert {each.name: each.id == first.id for each in bed.seen(vm).snapshots} == {
+        "new": True,
+        "second": False,
+        "old": False,
+    }
+    assert current(bed, vm) == ["new"]
 
 
 @behaviour(
@@ -228,6 +313,49 @@ def test_deleting_a_snapshot_leaves_the_vm_as_it_is(bed: Bed) -> None:
     second.delete()
     assert bed.seen(vm).record == before
     assert bed.backdoor.power_state(vm.id) is PowerState.OFF
+
+
+@behaviour(
+    "snapshots.delete",
+    "Deleting a snapshot keeps the content of the disks, and of the snapshots that stay.",
+    requires=("snapshots",),
+    facts=("content",),
+)
+def test_deleting_a_snapshot_keeps_the_content_of_the_disks(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK])
+    taken = {}
+    for name in ("one", "two", "six"):
+        bed.backdoor.write(bed.seen(vm).disks[0].path, MiB, name.encode())
+        taken[name] = vm.snapshots.create(name)
+    bed.backdoor.write(bed.seen(vm).disks[0].path, MiB, b"now")
+    taken["two"].delete()
+    assert bed.backdoor.read(bed.seen(vm).disks[0].path, MiB, 3) == b"now"
+    for name in ("one", "six", "one"):
+        taken[name].revert()
+        assert bed.backdoor.read(bed.seen(vm).disks[0].path, MiB, 3) == name.encode()
+
+
+@behaviour(
+    "snapshots.delete",
+    "Deleting a snapshot of a running VM's disks keeps their content, and that of the snapshots that stay.",
+    requires=("snapshots", "snapshot_running_disks"),
+    facts=("content",),
+)
+def test_deleting_a_snapshot_of_a_running_vms_disks_keeps_their_content(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK])
+    taken = {}
+    for name in ("one", "two", "six"):
+        bed.backdoor.write(bed.seen(vm).disks[0].path, MiB, name.encode())
+        taken[name] = vm.start().snapshots.create(name, memory=False)
+        vm.stop()
+    bed.backdoor.write(bed.seen(vm).disks[0].path, MiB, b"now")
+    vm.start()
+    taken["two"].delete()  # where a snapshot began a new file, two become one
+    vm.stop()
+    assert bed.backdoor.read(bed.seen(vm).disks[0].path, MiB, 3) == b"now"
+    for name in ("one", "six", "one"):
+        taken[name].revert()
+        assert bed.backdoor.read(bed.seen(vm).disks[0].path, MiB, 3) == name.encode()
 
 
 @behaviour("snapshots.delete", "A snapshot id that the VM does not have is NotFound.", requires=("snapshots",))

@@ -65,6 +65,42 @@ def test_a_revert_to_a_running_vms_snapshot_without_memory_leaves_it_off(bed: Be
     assert bed.backdoor.power_state(vm.id) is PowerState.OFF
 
 
+@behaviour(
+    "snapshots.revert",
+    "A revert to a snapshot of a running VM's disks brings back their content.",
+    requires=("snapshots", "snapshot_running_disks"),
+    facts=("content",),
+)
+def test_a_revert_to_a_running_vms_disks_brings_back_their_content(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK, DISK])
+    bed.backdoor.write(vm.disks[1].path, MiB, b"before")
+    snapshot = vm.start().snapshots.create("disks", memory=False)
+    for after in (b"after!", b"again!"):
+        vm.stop()
+        bed.backdoor.write(bed.seen(vm).disks[1].path, MiB, after)
+        vm.start()
+        snapshot.revert()
+        assert bed.backdoor.read(bed.seen(vm).disks[1].path, MiB, 6) == b"before"
+
+
+@behaviour(
+    "snapshots.revert",
+    "A revert takes away a disk that was attached since, and its file stays; one that was detached is back.",
+    requires=("snapshots", "attach"),
+)
+def test_a_revert_exchanges_disks_that_were_attached_and_detached_since(bed: Bed) -> None:
+    vm = bed.vm(disks=[DISK, DiskSpec(size=16 * MiB)])
+    before = [(disk.id, disk.size, disk.created) for disk in vm.disks]
+    snapshot = vm.snapshots.create("first")
+    vm.disks[1].detach()
+    attached = vm.disks.attach(DiskSpec(size=4 * MiB)).path
+    snapshot.revert()
+    there = bed.seen(vm)
+    assert [(disk.id, disk.size, disk.created) for disk in there.disks] == before
+    assert bed.backdoor.shape(vm.id).disks == {disk.path for disk in there.disks}
+    assert attached in bed.backdoor.files()
+
+
 @behaviour("snapshots.revert", "A revert keeps the VM's name, notes and autostart.", requires=("snapshots",))
 def test_a_revert_keeps_the_vms_name_notes_and_autostart(bed: Bed) -> None:
     able, name = bed.host.capabilities, bed.name_for("renamed")

@@ -127,6 +127,23 @@ def test_a_vm_with_snapshots_is_deleted_with_them(bed: Bed) -> None:
     assert bed.backdoor.files() == before
 
 
+@behaviour(
+    "vms.delete",
+    "Files that a running VM's snapshots began are deleted with the VM, and what they began from is not.",
+    requires=("snapshots", "snapshot_running_disks"),
+)
+def test_files_that_a_running_vms_snapshots_began_are_deleted(bed: Bed) -> None:
+    foreign = bed.image()
+    before = bed.backdoor.files()
+    vm = bed.running(disks=[DiskSpec(size=8 * MiB), DiskSpec(path=foreign, read_only=True)])
+    vm.snapshots.create("first", memory=False)
+    second = vm.snapshots.create("second", memory=False)
+    second.revert()
+    vm.delete()
+    assert vm.id not in bed.backdoor.vm_ids()
+    assert bed.backdoor.files() == before
+
+
 @behaviour("vms.delete", "A suspended VM is deleted with its memory.", requires=("suspend",))
 def test_a_suspended_vm_is_deleted_with_its_memory(bed: Bed) -> None:
     vm = bed.running().suspend()

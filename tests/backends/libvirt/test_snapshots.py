@@ -15,14 +15,14 @@ from hyperkit.driver import Driver, SnapshotPort, Target
 from hyperkit.errors import AlreadyExists, HyperkitError, InvalidState, NotFound, ResourceExhausted, Unsupported
 from hyperkit.jobs import Job
 from hyperkit.records import SnapshotRecord, VMRecord
-from hyperkit.specs import DiskFormat, DiskSpec, Firmware, SnapshotSpec, VMChange, VMSpec
+from hyperkit.specs import DiskSpec, SnapshotSpec, VMChange, VMSpec
 from hyperkit.states import PowerAction, PowerState
 from hyperkit.units import MiB
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 
 libvirt = pytest.importorskip("libvirt")
 from hyperkit.backends.libvirt import open as open_libvirt  # noqa: E402
-from hyperkit.backends.libvirt.snapshots import _decoded, _encoded  # noqa: E402
+from hyperkit.backends.libvirt.snapshot_xml import decoded, encoded  # noqa: E402
 
 T = TypeVar("T")
 needs_bed = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
@@ -161,22 +161,10 @@ class TestCreate:
         assert vm.now.state is SUSPENDED
         assert vm.tree() == {}
 
-    @pytest.mark.parametrize("running", [False, True])
-    def test_raw_disk(self, driver: Driver, running: bool) -> None:
-        vm = VM(driver, disks=[DiskSpec(size=8 * MiB), DiskSpec(size=8 * MiB, format=DiskFormat.RAW)])
-        try:
-            if running:
-                vm.power("start")
-            with pytest.raises(Unsupported, match=r"snap-1\.raw.* is raw"):
-                vm.take("no", memory=running)
-            assert tags(vm.paths[0]) == []
-        finally:
-            vm.destroy()
-
     def test_no_disk(self, driver: Driver) -> None:
         vm = VM(driver, disks=[])
         try:
-            with pytest.raises(Unsupported, match="it has none"):
+            with pytest.raises(Unsupported, match="no disk that could be written to"):
                 vm.take("no")
         finally:
             vm.destroy()
@@ -219,19 +207,6 @@ class TestCreate:
             assert vm.now.state is RUNNING
             assert tags(vm.paths[1]) == []
             assert "full" not in host.run("qemu-img", "snapshot", "-U", "-l", path)
-        finally:
-            vm.destroy()
-
-    def test_uefi(self, driver: Driver) -> None:
-        vm = VM(driver, firmware=Firmware.UEFI)
-        try:
-            vm.power("start")
-            with pytest.raises(Unsupported, match="stop it first") as caught:
-                vm.take("no", memory=True)
-            assert caught.value.capability == "snapshot_memory"
-            assert tags(vm.paths[0]) == []
-            vm.power("stop")
-            vm.take("off")
         finally:
             vm.destroy()
 
@@ -375,9 +350,9 @@ class TestDelete:
 
 def test_marks_can_be_taken_off_again() -> None:
     names = ["1", "#1", "##1", ".", "#.", "..", "a", "#a", "a1", "1a", "#", "##", "\N{ARABIC-INDIC DIGIT ONE}"]
-    assert [_decoded(_encoded(name)) for name in names] == names
-    assert len({_encoded(name) for name in names}) == len(names)
-    assert not any(_encoded(name).isdecimal() and _encoded(name).isascii() for name in names)
+    assert [decoded(encoded(name)) for name in names] == names
+    assert len({encoded(name) for name in names}) == len(names)
+    assert not any(encoded(name).isdecimal() and encoded(name).isascii() for name in names)
 
 
 def test_on_the_test_driver() -> None:

@@ -13,7 +13,7 @@ from hyperkit.driver import Driver
 from hyperkit.errors import AlreadyExists, NotFound
 from hyperkit.records import SnapshotRecord, VMRecord, changed
 from hyperkit.snapshot import SnapshotCollection
-from hyperkit.specs import SnapshotSpec
+from hyperkit.specs import SnapshotChange, SnapshotSpec
 from hyperkit.states import PowerAction, PowerState
 from tests.conformance.mutants.kit import Call, edit, layer, machine, port, world
 
@@ -95,6 +95,43 @@ def takes_the_disks_of_a_suspended_vm(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SnapshotCollection, "_decided", lambda self, spec: changed(spec, memory=False))
 
 
+@port("test_a_quiesced_snapshot_is_of_the_disks_alone", "snapshots.create")
+def keeps_memory_that_was_quiesced(driver: Driver, call: Call, vm_id: str, spec: SnapshotSpec) -> Any:
+    return changed(call(vm_id, spec), memory=True)
+
+
+@layer("test_a_paused_vms_guest_cannot_be_quiesced")
+def takes_a_pause_for_quiet(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SnapshotCollection, "_decided", lambda self, spec: changed(spec, memory=False))
+
+
+# Renaming
+
+
+@port("test_a_snapshots_name_and_description_change", "snapshots.update")
+def forgets_the_description(
+    driver: Driver, call: Call, vm_id: str, snapshot_id: str, change: SnapshotChange
+) -> SnapshotRecord:
+    record: SnapshotRecord = call(vm_id, snapshot_id, changed(change, description=None))
+    return record if change.description is None else changed(record, description=change.description)
+
+
+@port("test_a_snapshots_new_name_that_another_one_has_is_already_exists", "snapshots.update")
+def writes_the_description_before_it_looks(
+    driver: Driver, call: Call, vm_id: str, snapshot_id: str, change: SnapshotChange
+) -> Any:
+    call(vm_id, snapshot_id, changed(change, name=None))
+    return call(vm_id, snapshot_id, change)
+
+
+@port("test_a_snapshot_keeps_its_new_name_over_a_revert", "snapshots.revert")
+def gives_a_snapshot_its_first_name_again(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> VMRecord:
+    assert driver.snapshots
+    record: VMRecord = call(vm_id, snapshot_id)
+    driver.snapshots.update(vm_id, snapshot_id, SnapshotChange(name="first name"))
+    return record
+
+
 # Reverting
 
 
@@ -165,7 +202,47 @@ def reverts_the_configuration_and_not_the_disks(driver: Driver, call: Call, vm_i
     return record
 
 
+@port("test_a_revert_to_a_running_vms_disks_brings_back_their_content", "snapshots.revert")
+def reverts_the_first_disk_only(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> Any:
+    volumes = [world(driver).volumes[disk.path] for disk in machine(driver, vm_id).record.disks[1:]]
+    before = [volume.data for volume in volumes]
+    record = call(vm_id, snapshot_id)
+    for volume, data in zip(volumes, before, strict=True):
+        volume.data = data
+    return record
+
+
+@port("test_a_revert_exchanges_disks_that_were_attached_and_detached_since", "snapshots.revert")
+def keeps_the_disks_there_are(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> VMRecord:
+    before = machine(driver, vm_id).record
+    call(vm_id, snapshot_id)
+    return edit(driver, vm_id, disks=before.disks)
+
+
 # Deleting
+
+
+@port("test_deleting_a_snapshot_keeps_the_content_of_the_disks", "snapshots.delete")
+def merges_what_a_snapshot_holds_into_its_children(
+    driver: Driver, call: Call, vm_id: str, snapshot_id: str, children: bool
+) -> None:
+    snapshots = machine(driver, vm_id).snapshots
+    data = {path: volume.data for path, volume in snapshots[snapshot_id].data.items()}
+    for saved in snapshots.values():
+        if saved.record.parent_id == snapshot_id:
+            for path, volume in saved.data.items():
+                volume.data = data[path]
+    call(vm_id, snapshot_id, children)
+
+
+@port("test_deleting_a_snapshot_of_a_running_vms_disks_keeps_their_content", "snapshots.delete")
+def merges_what_the_vm_runs_on_into_what_stays(
+    driver: Driver, call: Call, vm_id: str, snapshot_id: str, children: bool
+) -> None:
+    for saved in machine(driver, vm_id).snapshots.values():
+        for path, volume in saved.data.items():
+            volume.data = world(driver).volumes[path].data
+    call(vm_id, snapshot_id, children)
 
 
 @port("test_deleting_a_snapshot_keeps_its_children", "snapshots.delete")

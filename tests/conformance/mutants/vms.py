@@ -195,6 +195,11 @@ def refuses_a_vm_that_has_snapshots(driver: Driver, call: Call, vm_id: str, volu
     call(vm_id, volumes)
 
 
+@port("test_files_that_a_running_vms_snapshots_began_are_deleted", "vms.delete")
+def deletes_what_its_snapshots_began_from(driver: Driver, call: Call, vm_id: str, volumes: Sequence[str]) -> None:
+    call(vm_id, [disk.path for disk in machine(driver, vm_id).record.disks])
+
+
 @layer("test_a_suspended_vm_is_deleted_with_its_memory")
 def leaves_saved_memory_for_the_next_vm_of_the_name(patch: pytest.MonkeyPatch) -> None:
     remove, add = World.remove, World.add

@@ -1,0 +1,147 @@
+"""Snapshots inside the qcow2 images of a domain, with its memory while it runs: QEMU's own way, and libvirt's.
+
+libvirt has no progress of these, and nothing to abort one with: QEMU does nothing else meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import libvirt
+
+from hyperkit.backends.libvirt import snapshot_xml
+from hyperkit.backends.libvirt.chains import extra_of, remember
+from hyperkit.backends.libvirt.images import Images
+from hyperkit.backends.libvirt.reader import parse_domain
+from hyperkit.backends.libvirt.xml_edit import text_of
+from hyperkit.backends.libvirt.xml_read import source_of, target_of
+from hyperkit.errors import InvalidState, ResourceExhausted, Unsupported
+from hyperkit.records import VMRecord, changed
+from hyperkit.specs import DiskFormat, SnapshotSpec
+from hyperkit.states import PowerState
+
+if TYPE_CHECKING:
+    from hyperkit.backends.libvirt.connection import Connection
+
+
+class Internal:
+    """Takes, reverts to and deletes them."""
+
+    def __init__(self, connection: Connection, images: Images, read: Callable[[str], VMRecord]) -> None:
+        self._connection = connection
+        self._images = images
+        self._read = read
+
+    def create(self, domain: Any, snapshot_id: str, spec: SnapshotSpec) -> Any:
+        """A new one.
+
+        Raises:
+            ResourceExhausted: the memory does not fit into the first disk.
+        """
+        try:
+            return domain.snapshotCreateXML(text_of(snapshot_xml.request(snapshot_id, spec.description)), 0)
+        except libvirt.libvirtError as error:
+            if "writing VM state" in str(error):  # QEMU says "Input/output error" of a full disk here
+                raise ResourceExhausted(
+                    f"the memory of VM {domain.name()!r} could not be written into its first disk: "
+                    "the datastore is full, or its storage fails"
+                ) from error
+            raise
+
+    def check_revert(self, snapshot: Any) -> None:
+        """Refuse what would go wrong half-way.
+
+        Raises:
+            Unsupported: QEMU would take its name for another one's number.
+            NotFound: a disk of the snapshot is gone.
+        """
+        name = snapshot.getName()
+        if re.fullmatch("[0-9]+", name):
+            raise Unsupported(
+                f"cannot revert to snapshot {name!r}, which hyperkit did not take: QEMU takes its name for "
+                "the number of another one; `qemu-img snapshot -l` on the disks shows which",
+                capability="snapshots",
+            )
+        # libvirt reverts one disk after the other, and leaves those it did when it comes to one that is gone.
+        if self._connection.kind == "QEMU":
+            for path in snapshot_xml.files(parse_domain(snapshot.getXMLDesc(0)).find("domain")):
+                self._images.inspect(path, "path", DiskFormat.QCOW2)
+
+    def revert(self, domain: Any, vm_id: str, snapshot: Any) -> VMRecord:
+        """Bring it back."""
+        notes, before = self._read(vm_id).notes, extra_of(domain)
+        try:
+            domain.revertToSnapshot(snapshot, 0)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
+                raise
+            # What is risked is what the caller gives up: saved memory, and the present configuration.
+            domain.revertToSnapshot(snapshot, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+        if domain.hasManagedSaveImage(0):
+            # Left by libvirt, and the next start would run it on disks that it does not fit.
+            domain.managedSaveRemove(0)
+        record = self._read(vm_id)
+        # Notes and labels are the VM's, but for libvirt a part of the configuration that it brought back.
+        now = extra_of(domain)
+        carried = now.carried(before).with_notes(notes)
+        if carried != now:
+            remember(domain, carried)
+        if record.notes != notes:
+            scope = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0)
+            domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, notes or None, None, None, scope)
+            record = changed(record, notes=notes)
+        return record
+
+    def delete(self, snapshot: Any, children: bool) -> None:
+        """Delete it; libvirt gives its children to its parent."""
+        snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0)
+
+
+def possible(tree: ET.Element, *, active: bool) -> bool:
+    """Whether the disks can hold one, and the memory that goes with it."""
+    disks = list(snapshot_xml.writable(tree))
+    fits = bool(disks) and all(snapshot_xml.format_of(disk) == "qcow2" for disk in disks)
+    return fits and not (active and _has_flash(tree))
+
+
+def check(domain: Any, tree: ET.Element, spec: SnapshotSpec, *, active: bool) -> None:
+    """Refuse, for a VM that has internal snapshots, what only an external one could be.
+
+    Raises:
+        InvalidState: it is another kind; the error says what to do.
+    """
+    if active and not spec.memory:
+        why = "QEMU's internal ones of a running VM always hold its memory; keep the memory, or stop the VM first"
+    elif active and _has_flash(tree):
+        why = "libvirt cannot keep the memory of a VM with UEFI in them; stop the VM first"
+    elif not possible(tree, active=active):
+        raw = next((disk for disk in snapshot_xml.writable(tree) if snapshot_xml.format_of(disk) != "qcow2"), None)
+        disk = "it has no disk" if raw is None else f"disk {target_of(raw)} ({source_of(raw)}) is no qcow2"
+        why = f"they are kept in qcow2 disks, and {disk}; detach it, or make it read-only"
+    else:
+        return
+    raise InvalidState(
+        f"cannot take this snapshot of VM {domain.name()!r}: it has internal ones, and {why}; "
+        "or delete its snapshots, then it can have external ones, which have no such limit",
+        current="internal snapshots",
+        wanted="external snapshot",
+        allowed=("delete the snapshots",),
+    )
+
+
+def _has_flash(tree: ET.Element) -> bool:
+    os = tree.find("os")
+    return os is not None and (os.get("firmware") == "efi" or os.find("loader[@type='pflash']") is not None)
+
+
+def no_memory(domain: Any) -> InvalidState:
+    """There is none to keep."""
+    return InvalidState(
+        f"VM {domain.name()!r} has no memory to keep: it is off",
+        current=PowerState.OFF.value,
+        wanted="snapshot with memory",
+        allowed=("start", "snapshot without memory"),
+    )
