@@ -115,13 +115,15 @@ def _holders(host: Host, doomed: set[str], but: str | None, with_snapshots: bool
         held.update({path: "used by" for disk in record.disks for path in disk.files})
         for path in doomed & held.keys():
             yield path, f"{held[path]} VM {record.name!r}"
+    port = driver.snapshots if driver.capabilities.snapshots else None
+    needed = port.held() if port is not None else {}
+    going = {path for path, owners in needed.items() if with_snapshots and set(owners) == {but}}
     # An image that no VM has may be somebody's data, and the middle of a chain is in no VM's record.
     for datastore in driver.datastores.list():
         for volume in driver.volumes.list(datastore.id) if datastore.accessible else ():
-            if volume.base in doomed and volume.path not in doomed:
+            if volume.base in doomed and volume.path not in doomed | going:
                 yield volume.base, f"the base of {volume.path}"
-    if driver.snapshots is not None and driver.capabilities.snapshots:
-        for path, owners in driver.snapshots.held().items():
-            needing = [owner for owner in owners if not (with_snapshots and owner == but)]
-            if path in doomed and needing:
-                yield path, f"needed by a snapshot of VM {names.get(needing[0], needing[0])!r}"
+    for path, owners in needed.items():
+        needing = [owner for owner in owners if not (with_snapshots and owner == but)]
+        if path in doomed and needing:
+            yield path, f"needed by a snapshot of VM {names.get(needing[0], needing[0])!r}"
