@@ -13,7 +13,7 @@ from tests.unit.support import Calls, counted, put_in_state, world_of
 OLD = "/fake/images/old.qcow2"
 CREATED = "/fake/images/web1-0.qcow2"
 S = PowerState
-LOOKS = ["vms.list", "datastores.list", "volumes.list", "snapshots.held"]
+LOOKS = ["vms.list", "snapshots.held", "datastores.list", "volumes.list"]
 """Who may need a file that is to go: as many calls for ten VMs as for ten thousand."""
 
 

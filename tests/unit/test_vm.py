@@ -158,7 +158,7 @@ def test_only_what_is_named_is_looked_up(fields: dict[str, list[object]], asked:
         (lambda vm: vm.rename("db1"), ["vms.get", "vms.configure"]),
         (
             lambda vm: vm.delete(),
-            ["vms.get", "vms.list", "datastores.list", "volumes.list", "snapshots.held", "vms.delete"],
+            ["vms.get", "vms.list", "snapshots.held", "datastores.list", "volumes.list", "vms.delete"],
         ),
         (lambda vm: vm.delete(disks="none"), ["vms.get", "vms.delete"]),
         (lambda vm: vm.addresses(), ["guests.addresses"]),
