@@ -143,6 +143,7 @@ class VMPort(Protocol):
             * A ceiling above the CPUs and memory at start is kept.
             * Reservation, limit and shares are exactly those asked for.
             * A container's root, init, arguments and environment are those asked for.
+            * A container's root that leads nowhere is NotFound, and nothing is made.
             * A container is refused where none can be made, and nothing is made.
             * A machine is refused where only containers can be made, and nothing is made.
             * The guest OS hint is kept.
@@ -208,7 +209,6 @@ class VMPort(Protocol):
             * A verb whose goal is already reached changes nothing and is no error.
             * A verb that the state forbids is InvalidState, which names the state and the verbs allowed.
             * A verb on a VM that is gone is NotFound.
-            * A container whose root is not there is not started: NotFound, and it stays off.
             * Another connection sees the state at once.
             * Shutdown asks the guest, which ends switched off.
             * A guest that ignores a shutdown is a Timeout, and the VM runs on.

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import attrs
 import libvirt
 import libvirt_qemu
 
 from hyperkit import KiB, PowerState
 from hyperkit.testing.beds import Shape
+from tests.beds.libvirt_qemu import ContainerRoot
 
 _STATES = {
     libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
@@ -119,6 +121,22 @@ def guest_file(domain: Any, path: str) -> str:
     told = ask_agent(domain, "guest-file-read", handle=handle)
     ask_agent(domain, "guest-file-close", handle=handle)
     return base64.b64decode(told["buf-b64"]).decode()
+
+
+class LxcBackdoor(QemuBackdoor):
+    """Containers, whose root tells their boots."""
+
+    def __init__(self, connection: Any, images: Path, root: ContainerRoot) -> None:
+        super().__init__(connection, images)
+        self._root = root
+
+    def shape(self, vm_id: str) -> Shape:
+        # Of a container that runs, libvirt tells how much of its memory it uses, as if that were its size.
+        most = self.connection.lookupByUUIDString(vm_id).info()[1]
+        return attrs.evolve(super().shape(vm_id), memory=most * KiB)
+
+    def boot_id(self, vm_id: str) -> str | None:
+        return self._root.boot_of(vm_id)
 
 
 def ask_agent(domain: Any, command: str, **arguments: Any) -> Any:

@@ -8,15 +8,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import attrs
 import libvirt
 
 import hyperkit
-from hyperkit import DiskBus, DiskSpec, Host, HypervisorType, KernelBoot, KiB, MiB, NicSpec
+from hyperkit import ContainerSpec, DiskBus, DiskSpec, Host, HypervisorType, KernelBoot, KiB, MiB, NicSpec
 from hyperkit.testing.beds import Backdoor, Bed, Image, Machine
 from hyperkit.testing.inside import Commands
-from tests.beds.libvirt_qemu import LibvirtHost, guest_image
+from tests.beds.libvirt_qemu import ContainerRoot, LibvirtHost, guest_image
 from tests.beds.libvirt_qemu.cgroups import may_lock
-from tests.conformance.libvirt_backdoor import QemuBackdoor, TestDriverBackdoor
+from tests.conformance.libvirt_backdoor import LxcBackdoor, QemuBackdoor, TestDriverBackdoor
 from tests.conformance.libvirt_inside import QemuInside
 
 # dnsmasq looks for three seconds whether anybody has the address it is going to offer.
@@ -92,6 +93,50 @@ class LibvirtQemuBed(Bed):
     def close(self) -> None:
         super().close()
         self._raw.close()
+
+
+class LibvirtLxcBed(Bed):
+    """A real libvirtd and real containers."""
+
+    name = "libvirt-lxc"
+    uplink = "br1"
+    boots = True
+
+    def __init__(self, host: LibvirtHost) -> None:
+        super().__init__()
+        self._uri = host.lxc_uri
+        self._raw = libvirt.open(host.lxc_uri)
+        root = ContainerRoot(host.home / "roots/conformance")
+        self._backdoor = LxcBackdoor(self._raw, host.images, root)
+        # The driver has no version but the kernel's.
+        self.machine = attrs.evolve(
+            _machine(), product="LXC", version=_kernel_version(), hypervisor_type=HypervisorType.OS_LEVEL
+        )
+        self.missing_path = str(host.images / "no-such-directory")
+        host.add_bridge("br1")
+        self._raw.networkDefineXML(_GUESTS.replace("guests", "tenants").replace("10.9.0", "10.9.1")).create()
+        self.container = ContainerSpec(str(root.path), root.init)
+        self.vm_fields = {"memory": 64 * MiB, "container": self.container}
+        self.guest = {"nics": [NicSpec(switch="tenants")]}
+        program, words = root.deaf
+        self.deaf = {"container": ContainerSpec(str(root.path), program, words)}
+
+    @property
+    def backdoor(self) -> Backdoor:
+        return self._backdoor
+
+    def connect(self) -> Host:
+        return hyperkit.connect(self._uri)
+
+    def close(self) -> None:
+        super().close()
+        self._raw.close()
+
+
+def _kernel_version() -> str:
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", os.uname().release)
+    assert found
+    return ".".join(part or "0" for part in found.groups())
 
 
 def _machine() -> Machine:

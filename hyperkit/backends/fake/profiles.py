@@ -128,6 +128,7 @@ LXC = Capabilities(
     switch_internal=True,
     switch_private=True,
     switch_subnet=True,
+    switch_leases=True,
     volumes=True,
     transfer=True,
     guest_addresses=True,

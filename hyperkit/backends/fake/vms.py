@@ -54,6 +54,8 @@ class FakeVMs:
         self._check_name(spec.name)
         if spec.iso is not None:
             world.volume(spec.iso, "iso")
+        if spec.container is not None:
+            world.check_root(spec.container.root)
         # Before the disks: a switch may be gone by now, and then no file is to stay behind.
         nics = tuple(self.make_nic(nic, f"nic{index}") for index, nic in enumerate(spec.nics))
         disks = self._make_disks(spec)
@@ -131,8 +133,6 @@ class FakeVMs:
         world = self._world
         with world.lock:
             machine = world.machine(vm_id)
-            if action is PowerAction.START and (container := machine.record.container) is not None:
-                world.check_root(container.root)
             if action is PowerAction.SHUTDOWN:
                 self._ask_to_shut_down(machine)
             elif action is PowerAction.REBOOT:

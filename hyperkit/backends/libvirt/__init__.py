@@ -16,7 +16,7 @@ from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.consoles import Consoles
 from hyperkit.backends.libvirt.datastores import Datastores
 from hyperkit.backends.libvirt.disks import Disks
-from hyperkit.backends.libvirt.errors import translate
+from hyperkit.backends.libvirt.errors import asked, translate
 from hyperkit.backends.libvirt.guests import Guests
 from hyperkit.backends.libvirt.host import HostFacts, identify
 from hyperkit.backends.libvirt.images import Images
@@ -50,7 +50,7 @@ def open(target: Target) -> Driver:  # noqa: A001  the contract's name
 
 
 def _driver(target: Target, connection: Connection) -> Driver:
-    host = parse(connection.conn.getCapabilities())
+    host = parse(asked(connection.conn.getCapabilities, "<capabilities/>"))
     identity = identify(connection, host)
     platform, able = capabilities.probe(connection, host)
     images = Images(connection)

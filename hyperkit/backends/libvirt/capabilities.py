@@ -1,7 +1,11 @@
 """What this libvirt can do, and what a new domain is on it: asked once, when the connection is new.
 
-Four to six round trips: the host's capabilities, those of a domain (QEMU only), the version, and the
-limits of drivers that have no domain capabilities.
+Six to eight round trips: the host's capabilities, those of a domain (QEMU only), the version, the limits of drivers
+that have no domain capabilities, and how many networks and pools there are, which tells whether there can be any.
+
+libvirt has no question for whether a driver has a call: one learns it by making the call, and what a verb of a VM
+does cannot be tried out on somebody's VM. So a driver that hyperkit knows is known by its name, of any other the
+verbs are believed that nearly all have, and one that it lacks after all is `Unsupported` when it is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ from xml.etree import ElementTree as ET
 import attrs
 import libvirt
 
+from hyperkit.backends.libvirt import containers
 from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.images import FORMATS
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.backends.libvirt.xml_write import Platform
@@ -26,6 +32,9 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _SHARES_V1, _SHARES_V2 = 1024, 100
 _MOST_MEMORY = 2**52
 """Bytes that x86 and Arm have addresses for. libvirt defines a VM of any size, and tells no limit of QEMU's."""
+
+_OF_NETWORKS = ("switch_external", "switch_internal", "switch_private", "switch_subnet", "switch_leases")
+_OF_STORAGE = ("disks", "linked_disks", "copied_disks", "disk_resize", "volumes", "transfer")
 
 _COMMON = Capabilities(
     pause=True,
@@ -82,14 +91,21 @@ _ON_PC = ("hot_cpu_add", "hot_cpu_remove", "hot_memory_add", "hot_memory_remove"
 
 def probe(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilities]:
     """The platform and the capabilities; ``host`` is the answer to virConnectGetCapabilities."""
+    platform, able = _by_kind(connection, host)
+    return platform, _without_what_is_not_there(connection, able)
+
+
+def _by_kind(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilities]:
     kind = connection.kind
     if kind == "QEMU":
         return _qemu(connection, host)
+    if kind == "LXC":
+        return _lxc(connection, host)
     guest = next((guest for guest in host.iterfind("guest") if guest.findtext("os_type") == "hvm"), None)
     domain_type, arch = _first_domain(guest)
     platform = Platform(kind, domain_type, arch)
     if kind == "TEST":
-        most = connection.conn.getMaxVcpus(domain_type)
+        most = asked(lambda: connection.conn.getMaxVcpus(domain_type), None)
         lacks = ("disk_resize", "cpu_shares", "cpu_limit", "snapshot_running_disks", "snapshot_quiesced")
         why = dict.fromkeys(lacks, "libvirt's test driver has no such call")
         why.update(dict.fromkeys(_INSIDE, "libvirt's test driver runs no guests; what it says of them it makes up"))
@@ -100,11 +116,57 @@ def probe(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
     return platform, _other(kind, guest is not None)
 
 
+def _without_what_is_not_there(connection: Connection, able: Capabilities) -> Capabilities:
+    """Less what needs networks and storage, where the daemon has no driver of such."""
+    lacking: dict[str, bool] = {}
+    why = dict(able.why)
+    conn = connection.conn
+    for count, of_it, what in (
+        (conn.numOfNetworks, _OF_NETWORKS, "networks"),
+        (conn.numOfStoragePools, _OF_STORAGE, "storage pools"),
+    ):
+        if asked(count, None) is None:
+            had = [name for name in of_it if getattr(able, name)]
+            lacking.update(dict.fromkeys(had, False))
+            why.update(dict.fromkeys(had, f"libvirt has no {what} on this host"))
+    return attrs.evolve(able, **lacking, why=why) if lacking else able  # type: ignore[arg-type]
+
+
+def _lxc(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilities]:
+    arch = host.findtext("host/cpu/arch", "")
+    guest = next((g for g in host.iterfind("guest") if g.find(f"arch[@name='{arch}']/domain") is not None), None)
+    why = dict(containers.CAPABILITIES.why)
+    if guest is None:
+        why["containers"] = "libvirt found nothing on the host to run them with"
+    shares = None
+    if connection.local:
+        shares = _shares(connection, why)
+    else:
+        why["cpu_shares"] = "whether the host has control groups v1 or v2 cannot be told from here"
+    able = attrs.evolve(
+        containers.CAPABILITIES,
+        containers=guest is not None,
+        cpu_shares=shares is not None,
+        cpu_limit=shares is not None or not connection.local,
+        memory_limit=shares is not None or not connection.local,
+        switch_external=True,
+        switch_internal=True,
+        switch_private=True,
+        switch_subnet=True,
+        switch_leases=True,
+        volumes=True,
+        transfer=True,
+        disk_formats=_COMMON.disk_formats,
+        why=why,
+    )
+    return Platform(connection.kind, "lxc", arch, shares=shares or _SHARES_V2), able
+
+
 def _other(kind: str, machines: bool) -> Capabilities:
     """Drivers that nobody tried with hyperkit: what libvirt gives all of them, and the host decides the rest."""
     why = {}
     if not machines:
-        cause = "the host has no emulator" if kind == "QEMU" else "containers have no firmware"
+        cause = "the host has no emulator" if kind == "QEMU" else "the host makes no machines"
         why["bios"] = f"{cause}; hyperkit controls the VMs that there are, and makes none"
     return Capabilities(
         pause=True,

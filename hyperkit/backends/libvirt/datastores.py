@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
+from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.listing import read_each
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.errors import Busy, InvalidState, NotFound
@@ -46,7 +47,7 @@ class Datastores:
         return [record for _, record in found if not record.name.startswith(LOOK)]
 
     def _pools(self) -> Sequence[Any]:
-        return self._connection.conn.listAllStoragePools(0)  # type: ignore[no-any-return]
+        return asked(lambda: self._connection.conn.listAllStoragePools(0), [])
 
     def _get(self, datastore_id: str) -> DatastoreRecord:
         pool = find_pool(self._connection.conn, datastore_id)

@@ -7,9 +7,9 @@ object; the text is kept. Source of the numbers: libvirt's ``include/libvirt/vir
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import libvirt
 
@@ -32,6 +32,8 @@ from hyperkit.errors import (
     Timeout,
     Unsupported,
 )
+
+T = TypeVar("T")
 
 ERRORS: Mapping[str, type[HyperkitError]] = MappingProxyType(
     {
@@ -198,6 +200,16 @@ _INSTALL = (
 _NAMED = tuple(name for name in (*ERRORS, *UNMAPPED) if name not in ("OK", "NONE", "WARNING", "ERROR"))
 # A code that this libvirt-python does not know cannot come up in it.
 _NAMES = {code: name for name in _NAMED if (code := getattr(libvirt, f"VIR_ERR_{name}", None)) is not None}
+
+
+def asked(call: Callable[[], T], otherwise: T, *also: int) -> T:
+    """What a driver answers; ``otherwise`` if it has no such call, which only calling it tells, or says ``also``."""
+    try:
+        return call()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, *also):
+            raise
+        return otherwise
 
 
 def is_lost(error: Exception) -> bool:

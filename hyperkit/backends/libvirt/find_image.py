@@ -132,6 +132,29 @@ def _looked_up(conn: Any, path: str, field: str) -> Iterator[Found]:
             pool.destroy()
 
 
+def check_directory(conn: Any, path: str, field: str) -> None:
+    """See that a directory is there, as far as the host has storage pools to tell by.
+
+    Raises:
+        NotFound: nothing is there.
+        InvalidRequest: a file is there, or what is no place for anybody's files.
+    """
+    if path.split("/")[1] in _OF_THE_KERNEL:
+        refuse(field, path, "a directory of files")  # and no look: see _looked_up
+    try:
+        look_at(conn, path).destroy()
+    except libvirt.libvirtError as error:
+        if error.get_int1() == errno.ENOENT:
+            raise NotFound(f"{field}={path!r}: no such directory on the host") from error
+        if error.get_int1() == errno.ENOTDIR:
+            refuse(field, path, "a directory; this is a file")
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT and not is_unreadable(error):
+            raise
+
+
+_OF_THE_KERNEL = ("dev", "proc", "sys")
+
+
 def _look(conn: Any, path: str, parent: str, field: str) -> Any:
     """A look at the directory, or the reason why there can be none."""
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import attrs
 import libvirt
 
 from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.records import HostRecord, HypervisorType
 from hyperkit.units import KiB, MiB
@@ -36,8 +38,9 @@ class Identity:
 def identify(connection: Connection, host: ET.Element) -> Identity:
     """Ask; ``host`` is the answer to virConnectGetCapabilities."""
     conn = connection.conn
-    arch, memory_mib, cpus, mhz, *_ = conn.getInfo()
-    name = conn.getHostname()
+    unknown: list[Any] = [host.findtext("host/cpu/arch", ""), 0, 0, 0]
+    arch, memory_mib, cpus, mhz, *_ = asked(conn.getInfo, unknown)
+    name = asked(conn.getHostname, "")
     try:
         memory = conn.getMemoryStats(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS)["total"] * KiB
     except (libvirt.libvirtError, KeyError):
@@ -69,7 +72,7 @@ class HostFacts:
             name=self._identity.name,
             product=self._connection.kind,
             version=_version(_hypervisor_version(conn)),
-            api_version=_version(conn.getLibVersion()),
+            api_version=_version(asked(conn.getLibVersion, 0)),
             hypervisor_type=_hypervisor_type(self._connection.kind, self._platform.domain_type),
             arch=self._identity.arch,
             cpus=self._identity.cpus,

@@ -11,7 +11,7 @@ from typing import Any
 
 import libvirt
 
-from hyperkit.backends.libvirt import agent
+from hyperkit.backends.libvirt import agent, containers
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.jobs import Job, JobStatus, Progress, ThreadJob
@@ -43,6 +43,8 @@ class Power:
             return self._resume(domain)
         if action in _REQUESTS and self._connection.kind == "QEMU":
             self._request(domain, vm_id, action)
+        elif action in _REQUESTS and self._connection.kind == "LXC":
+            containers.ask(domain, action)
         else:
             _SIMPLE[action](domain)
         return self._reader.power(domain)
@@ -61,6 +63,8 @@ class Power:
         call(domain, button)
 
     def _start(self, domain: Any) -> PowerRecord:
+        if self._connection.kind == "LXC":
+            containers.check_root(self._connection.conn, domain)
         try:
             domain.create()  # from its saved memory, if it has any
         except libvirt.libvirtError as error:

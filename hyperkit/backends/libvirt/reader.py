@@ -25,7 +25,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from hyperkit.backends.libvirt import states, xml_read
+from hyperkit.backends.libvirt import errors, states, xml_read
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.listing import read_each
 from hyperkit.records import PowerRecord, VMRecord
@@ -44,13 +44,14 @@ class Reader:
         self._connection = connection
         self.shares = shares
         self._bulk = True
+        self._saves = True
 
     def list(self) -> Sequence[VMRecord]:
         """Every VM; one that vanishes meanwhile is left out."""
         conn = self._connection.conn
         found = self._stats(None)
         autostart = {domain.UUIDString() for domain in conn.listAllDomains(_AUTOSTART)}
-        saved = {domain.UUIDString() for domain in conn.listAllDomains(_SAVED)} if self._can_save else set()
+        saved = {domain.UUIDString() for domain in conn.listAllDomains(_SAVED)} if self._saves else set()
         networks = self._connection.networks()
         records = []
         texts = read_each(
@@ -77,7 +78,7 @@ class Reader:
         """What a VM is doing: one call, and one more if it is off."""
         number, reason = domain.state(0)
         off = number == libvirt.VIR_DOMAIN_SHUTOFF
-        saved = off and self._can_save and bool(domain.hasManagedSaveImage(0))
+        saved = off and self._saved(domain)
         state, why = states.power_state(number, reason, saved)
         return PowerRecord(state=state, reason=why)
 
@@ -85,7 +86,7 @@ class Reader:
         """One VM whose domain is at hand."""
         ((_, stats),) = self._stats(domain)
         off = stats["state.state"] == libvirt.VIR_DOMAIN_SHUTOFF
-        saved = off and self._can_save and bool(domain.hasManagedSaveImage(0))
+        saved = off and self._saved(domain)
         return self._record(parse_domain(domain.XMLDesc(0)), stats, self._autostart(domain), saved, None)
 
     def present(self, tree: ET.Element) -> VMRecord:
@@ -94,18 +95,15 @@ class Reader:
             tree, xml_read.Facts(PowerState.UNKNOWN, StateReason.UNKNOWN, False, {}, {}, self.shares)
         )
 
-    @property
-    def _can_save(self) -> bool:
-        return self._connection.kind != "LXC"
+    def _saved(self, domain: Any) -> bool:
+        """Whether it has saved memory. A driver that has no such thing is asked once."""
+        found = errors.asked(lambda: domain.hasManagedSaveImage(0), None) if self._saves else None
+        self._saves = found is not None
+        return bool(found)
 
     def _autostart(self, domain: Any) -> bool:
         # A VM that nobody defined has no configuration that could say so.
-        try:
-            return bool(domain.autostart())
-        except libvirt.libvirtError as error:
-            if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_INVALID):
-                raise
-            return False
+        return bool(errors.asked(domain.autostart, False, libvirt.VIR_ERR_OPERATION_INVALID))
 
     def _record(
         self,

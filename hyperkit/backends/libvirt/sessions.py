@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+from hyperkit.backends.libvirt.errors import asked
 from hyperkit.errors import InvalidState
 from hyperkit.jobs import ThreadJob
 
@@ -45,7 +46,7 @@ class Session:
     def conn(self) -> Any:
         """The virConnect. Asking whether it broke costs no round trip."""
         with self._lock:
-            if self._conn is None or not self._conn.isAlive():
+            if self._conn is None or not asked(self._conn.isAlive, 1):
                 self._conn, peer = self._open()
                 self.shared = not peer
             return self._conn

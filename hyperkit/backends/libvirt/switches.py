@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from hyperkit.backends.libvirt import switch_xml
+from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.listing import unless_gone
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
@@ -45,7 +46,8 @@ class Switches:
 
     def _list(self) -> Sequence[SwitchRecord]:
         found = []
-        for network in self._conn.listAllNetworks(0):
+        networks: list[Any] = asked(lambda: self._conn.listAllNetworks(0), [])
+        for network in networks:
             with unless_gone():
                 found.append(_record(network))
         return found

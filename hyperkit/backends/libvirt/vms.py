@@ -9,9 +9,10 @@ from typing import Any
 
 import libvirt
 
-from hyperkit.backends.libvirt import xml_write
+from hyperkit.backends.libvirt import containers, xml_write
 from hyperkit.backends.libvirt.chains import Chains
 from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.find_image import check_directory
 from hyperkit.backends.libvirt.images import Image, Images, check
 from hyperkit.backends.libvirt.power import Power
 from hyperkit.backends.libvirt.reader import Reader
@@ -81,6 +82,8 @@ class VMs:
         self._check_free(spec.name)
         networks = _names_by_id(self._connection) if any(nic.switch for nic in spec.nics) else {}
         iso = self._images.inspect(spec.iso, "iso").path if spec.iso is not None else None
+        if spec.container is not None and spec.container.root is not None:
+            check_directory(self._connection.conn, spec.container.root, "container.root")
         if spec.kernel is not None:
             self._images.inspect(spec.kernel.kernel, "kernel")
             if spec.kernel.initrd is not None:
@@ -89,7 +92,10 @@ class VMs:
         with made.undone():
             files = [made.image(spec.name, index, disk) for index, disk in enumerate(spec.disks)]
             _check_distinct(files)
-            tree = xml_write.new_domain(spec, files, iso, networks, self._platform)
+            if spec.container is not None:
+                tree = containers.new_container(spec, networks, self._platform)
+            else:
+                tree = xml_write.new_domain(spec, files, iso, networks, self._platform)
             # From here on there may be a domain, even if the answer that says so is lost.
             made.domain = partial(self._forget, tree.findtext("uuid", ""))
             domain = self._connection.conn.defineXML(text_of(tree))

@@ -138,15 +138,17 @@ def set_cpu_allocation(domain: ET.Element, allocation: Allocation, normal: int) 
 
     The limit is a quota of the whole VM: QEMU's own threads are used for it too. Every thousandth of a CPU is
     a whole number of microseconds, in a longer period where the quota would be below the kernel's least.
+    A container's only quota is one of all of it, whose name says nothing of that.
     """
+    scope = "" if domain.findtext("os/type") == "exe" else "global_"
     tune = child(domain, "cputune")
     drop(tune, "shares", "quota", "period", "global_quota", "global_period")
     wanted = scheduler_parameters(allocation, normal)
     if allocation.shares != NORMAL_SHARES:
         ET.SubElement(tune, "shares").text = str(wanted["cpu_shares"])
     if allocation.limit is not None:
-        for tag in ("global_period", "global_quota"):
-            ET.SubElement(tune, tag).text = str(wanted[tag])
+        for what in ("period", "quota"):
+            ET.SubElement(tune, scope + what).text = str(wanted[f"global_{what}"])
     _drop_if_empty(domain, tune)
 
 

@@ -13,8 +13,9 @@ import attrs
 
 from hyperkit.backends.libvirt import metadata
 from hyperkit.backends.libvirt.metadata import Extra
+from hyperkit.containers import INIT, ContainerSpec
 from hyperkit.errors import BackendError, InvalidRequest
-from hyperkit.records import CdromRecord, DiskRecord, NicRecord, VMRecord
+from hyperkit.records import CdromRecord, DiskRecord, NicRecord, VMRecord, changed
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
     NORMAL_SHARES,
@@ -48,6 +49,7 @@ _BUSES = {bus.value: bus for bus in DiskBus}
 _MOST_SHARES = 10_000
 _NONE = ET.Element("none")
 _DEFAULT_BOOT = (BootDevice.DISK,)
+_A_CONTAINER = ContainerSpec("/none")
 
 
 @attrs.frozen
@@ -92,8 +94,11 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
     os = top.get("os", _NONE)
     vcpu = top.get("vcpu", _NONE)
     most_cpus = _whole(vcpu.text, 1)
+    container = _container(os, top.get("devices", _NONE))
     memory = _size(top.get("memory"))
     ceiling = _size(top.get("maxMemory"))
+    if container is not None:  # its <memory> is what its limit began with, and no room to grow
+        memory = _size(top.get("currentMemory")) or memory
     disks: list[DiskRecord] = []
     cdroms: list[CdromRecord] = []
     nics: list[NicRecord] = []
@@ -127,7 +132,7 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
         max_memory=ceiling or memory,
         dimms=tuple(dimms),
         topology=_topology(top.get("cpu")),
-        cpu_allocation=cpu_allocation(top.get("cputune"), most_cpus, facts.shares),
+        cpu_allocation=cpu_allocation(top.get("cputune"), 1 if container else most_cpus, facts.shares),
         memory_allocation=_memory_allocation(top.get("memtune")),
         disks=_in_order(disks, extra),
         nics=tuple(nics),
@@ -138,6 +143,7 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
         tpm=tpm,
         boot_order=_boot_order(os, devices),
         kernel=_kernel(os),
+        container=container,
         # Somebody who edits the description has the last word.
         notes=extra.notes if extra.notes.replace("\r\n", "\n").replace("\r", "\n") == description else description,
         autostart=facts.autostart,
@@ -304,6 +310,26 @@ def _kernel(os: ET.Element) -> KernelBoot | None:
         return KernelBoot(kernel, os.findtext("initrd") or None, os.findtext("cmdline") or "")
     except InvalidRequest:  # a path that we would not take from a caller
         return None
+
+
+def _container(os: ET.Element, devices: ET.Element) -> ContainerSpec | None:
+    """What a container is made of, as it is, whether or not we would take it from a caller."""
+    if os.findtext("type") != "exe":
+        return None
+    root = None
+    for filesystem in devices.iterfind("filesystem"):
+        if _get(filesystem, "target", "dir") == "/":
+            places = (_get(filesystem, "source", name) for name in ("dir", "file", "dev", "name"))
+            root = next(filter(None, places), None)
+    if root == "/":  # libvirt's words, while it runs, for one that shares the host's
+        root = None
+    return changed(
+        _A_CONTAINER,
+        root=root,
+        init=os.findtext("init") or INIT,
+        arguments=tuple(word.text or "" for word in os.iterfind("initarg")),
+        environment=tuple((value.get("name", ""), value.text or "") for value in os.iterfind("initenv")),
+    )
 
 
 def _topology(cpu: ET.Element | None) -> CpuTopology | None:

@@ -200,8 +200,11 @@ def nic_element(spec: NicSpec, networks: Mapping[str, str], platform: Platform, 
     nic = ET.Element("interface")
     ET.SubElement(nic, "mac", address=spec.mac or new_mac())
     plug(nic, spec.switch, networks, platform)
-    # Windows has no virtio drivers of its own.
-    ET.SubElement(nic, "model", type=spec.model or ("e1000e" if windows else "virtio"))
+    if platform.kind != "LXC":
+        # Windows has no virtio drivers of its own.
+        ET.SubElement(nic, "model", type=spec.model or ("e1000e" if windows else "virtio"))
+    elif spec.model is not None:
+        refuse("model", spec.model, "no model: a container has no card, but one end of a virtual cable")
     if not spec.link_up:
         ET.SubElement(nic, "link", state="down")
     if platform.kind in ("QEMU", "TEST"):

@@ -6,7 +6,6 @@ import pytest
 
 from hyperkit.containers import ContainerSpec
 from hyperkit.errors import NotFound, Unsupported
-from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.wanted import disks
@@ -21,12 +20,25 @@ from hyperkit.testing.conformance.wanted import disks
 def test_a_containers_root_init_arguments_and_environment_are_those_asked_for(bed: Bed) -> None:
     assert bed.container
     words = ["-c", 'echo "$X" <&>\'\n\t; done', " two  words ", "na\xefve \u6771\u4eac"]
-    odd = ContainerSpec(bed.container.root, "/bin/sh", words, {"X": "a=b <&> '\"'", "Y_1": " y\nz "})
+    odd = ContainerSpec(bed.container.root, "/bin/sh", words, {"X": "a=b > '\"'", "Y_1": " y\nz "})
     shared = ContainerSpec(init="/bin/sh", arguments=["-c", "exit 3"])
     for container in (bed.container, odd, shared):
         vm = bed.vm(container=container)
         assert vm.record.container == container
         assert bed.seen(vm).record.container == container
+
+
+@behaviour(
+    "vms.create",
+    "A container's root that leads nowhere is NotFound, and nothing is made.",
+    requires=("containers",),
+    facts=("container",),
+)
+def test_a_containers_root_that_leads_nowhere_is_not_found(bed: Bed) -> None:
+    vms, files = bed.backdoor.vm_ids(), bed.backdoor.files()
+    with pytest.raises(NotFound):
+        bed.vm(container=ContainerSpec(bed.missing_path))
+    assert (bed.backdoor.vm_ids(), bed.backdoor.files()) == (vms, files)
 
 
 @behaviour(
@@ -53,17 +65,3 @@ def test_a_machine_is_refused_where_only_containers_can_be_made(bed: Bed) -> Non
         bed.vm(container=None)
     assert refused.value.capability == "bios"
     assert bed.backdoor.vm_ids() == vms
-
-
-@behaviour(
-    "vms.set_power",
-    "A container whose root is not there is not started: NotFound, and it stays off.",
-    requires=("containers",),
-    facts=("container",),
-)
-def test_a_container_whose_root_is_not_there_is_not_started(bed: Bed) -> None:
-    vm = bed.vm(container=ContainerSpec(bed.missing_path))
-    with pytest.raises(NotFound):
-        vm.start()
-    assert bed.backdoor.power_state(vm.id) is PowerState.OFF
-    assert bed.seen(vm).state is PowerState.OFF

@@ -38,6 +38,12 @@ class Conn:
     def listAllDomains(self, _flags: int) -> list[Any]:  # noqa: N802  libvirt's name
         return self.running
 
+    def numOfNetworks(self) -> int:  # noqa: N802  libvirt's name
+        return 0
+
+    def numOfStoragePools(self) -> int:  # noqa: N802  libvirt's name
+        return 0
+
 
 def probe(conn: Conn, *, arch: str = "x86_64", kvm: bool = False, **connection: Any) -> Any:
     fields = {"kind": "QEMU", "conn": conn, "local": True, "session": False, **connection}
@@ -140,3 +146,38 @@ def test_a_host_that_can_make_no_vm_still_shows_those_it_has(kind: str) -> None:
     _, caps = capabilities.probe(connection, ET.fromstring("<capabilities><host/></capabilities>"))
     assert (caps.bios, caps.uefi, caps.pause, caps.shutdown) == (False, False, True, True)
     assert caps.why["bios"]
+
+
+CONTAINERS = (
+    "<capabilities><host><cpu><arch>x86_64</arch></cpu></host><guest><os_type>exe</os_type><arch name='i686'>"
+    "<domain type='lxc'/></arch></guest><guest><os_type>exe</os_type><arch name='x86_64'><domain type='lxc'/></arch>"
+    "</guest></capabilities>"
+)
+
+
+@pytest.mark.parametrize(("made", "shares"), [("cgroup.controllers", 100), ("cpu", 1024), ("none", None)])
+def test_a_host_of_containers(groups: Path, made: str, shares: int | None) -> None:
+    (groups / made).touch()
+    connection: Any = SimpleNamespace(kind="LXC", conn=Conn(), local=True, session=False)
+    platform, caps = capabilities.probe(connection, ET.fromstring(CONTAINERS))
+    assert (platform.domain_type, platform.arch) == ("lxc", "x86_64")
+    assert (caps.containers, caps.bios, caps.disks, caps.volumes, caps.switch_private) == (
+        True,
+        False,
+        False,
+        True,
+        True,
+    )
+    able = shares is not None
+    assert (caps.cpu_shares, caps.cpu_limit, caps.memory_limit) == (able, able, able)
+    if shares:
+        assert platform.shares == shares
+
+
+def test_containers_of_another_machine_are_not_asked_for_their_shares(groups: Path) -> None:
+    conn = Conn()
+    conn.running = [None]  # looking at it is an error: the call ends the daemon if the container ends meanwhile
+    connection: Any = SimpleNamespace(kind="LXC", conn=conn, local=False, session=False)
+    _, caps = capabilities.probe(connection, ET.fromstring(CONTAINERS))
+    assert (caps.cpu_shares, caps.cpu_limit, caps.memory_limit) == (False, True, True)
+    assert "cannot be told" in caps.why["cpu_shares"]

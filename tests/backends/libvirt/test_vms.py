@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -165,8 +166,9 @@ def test_a_vm_that_vanishes_while_the_list_is_read_is_left_out(bed: Bed) -> None
     stays, goes = bed.create("stays"), bed.create("goes")
 
     def vanish(name: str) -> None:
-        if name == "XMLDesc" and "goes" in bed.names():
-            bed.raw.lookupByUUIDString(goes.id).undefine()
+        if name == "XMLDesc":
+            with suppress(libvirt.libvirtError):  # several are read at once, and another one was quicker
+                bed.raw.lookupByUUIDString(goes.id).undefine()
 
     bed.before = vanish
     assert [record.id for record in bed.vms.list()] == [stays.id]

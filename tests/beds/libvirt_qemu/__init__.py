@@ -8,6 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from tests.beds.libvirt_qemu import cgroups
+from tests.beds.libvirt_qemu.container import ContainerRoot
 from tests.beds.libvirt_qemu.errors import BedFailure
 from tests.beds.libvirt_qemu.guest import GuestImage, domain_xml, guest_image
 from tests.beds.libvirt_qemu.host import LibvirtHost
@@ -16,16 +18,19 @@ from tests.beds.libvirt_qemu.serial_log import Beat, SerialLog
 __all__ = [
     "Beat",
     "BedFailure",
+    "ContainerRoot",
     "GuestImage",
     "LibvirtHost",
     "SerialLog",
     "domain_xml",
     "guest_image",
     "missing",
+    "missing_for_containers",
 ]
 
 _HOST_PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "dnsmasq", "unshare", "nsenter", "ip", "bash")
 _DEBIAN_PROGRAMS = ("apt-get", "apt-cache", "dpkg-deb")
+_CONTAINERS = "/usr/lib/libvirt/libvirt_lxc"
 _BOOT_LOADERS = ("/usr/lib/syslinux/mbr/mbr.bin", "/usr/lib/ISOLINUX/isolinux.bin")
 _BUILD_PROGRAMS = ("busybox", "ldd", "cpio", "depmod", "mkfs.ext4", "mformat", "mcopy", "syslinux", "xorriso")
 
@@ -46,4 +51,14 @@ def missing() -> list[str]:
     reasons += [f"no boot loader {path}" for path in _BOOT_LOADERS if not Path(path).exists()]
     if importlib.util.find_spec("libvirt") is None:
         reasons.append("no Python module libvirt (libvirt-python)")
+    return reasons
+
+
+def missing_for_containers() -> list[str]:
+    """Why this bed cannot run containers here."""
+    reasons = missing()
+    if not Path(_CONTAINERS).exists():
+        reasons.append(f"no {_CONTAINERS} (libvirt's driver of containers)")
+    if not cgroups.available():
+        reasons.append("no version 1 control groups, which the bed's containers are limited by")
     return reasons

@@ -32,8 +32,8 @@ def makes_a_machine_anywhere(patch: pytest.MonkeyPatch) -> None:
     _asks_nobody(patch)
 
 
-@layer("test_a_container_whose_root_is_not_there_is_not_started")
-def starts_a_container_without_a_root(patch: pytest.MonkeyPatch) -> None:
+@layer("test_a_containers_root_that_leads_nowhere_is_not_found")
+def makes_a_container_without_a_root(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(World, "check_root", nothing)
 
 
