@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 import attrs
 import libvirt
 
-from hyperkit.backends.libvirt import errors, snapshot_xml
+from hyperkit.backends.libvirt import errors, metadata, snapshot_xml
 from hyperkit.backends.libvirt.chains import Chains, extra_of, remember
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.metadata import Extra
@@ -70,6 +70,7 @@ class Merging:
 
     def merge(self, domain: Any) -> None:
         """Merge what can be. One that fails leaves two images, which are tried again at the next time."""
+        end_stale(domain)
         done: set[tuple[str, str]] = set()
         while domain.isActive() and (pair := self._next(domain, done)) is not None:
             done.add((pair.target, pair.upper))
@@ -150,6 +151,19 @@ class Merging:
                 changed |= bool(targets)
             if changed:
                 redefine(domain, snapshot, tree)
+
+
+def end_stale(domain: Any) -> None:
+    """Give up a merge that is done but for its last step: whoever began it ended in the middle, and it is in the way.
+
+    The VM goes on with the upper image, which still has all that it had.
+    """
+    tree = parse_domain(domain.XMLDesc(0))
+    extra = metadata.read(tree.find("metadata"))
+    for disk in snapshot_xml.writable(tree):
+        mirror = disk.find("mirror[@job='active-commit'][@ready='yes']")
+        if mirror is not None and source_of(mirror) in extra.below(source_of(disk) or ""):
+            domain.blockJobAbort(target_of(disk), 0)
 
 
 def _pairs(disk: ET.Element, extra: Extra, held: set[str | None]) -> list[_Pair]:

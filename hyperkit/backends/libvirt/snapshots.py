@@ -19,7 +19,7 @@ from hyperkit.backends.libvirt.external import External
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.internal import Internal
 from hyperkit.backends.libvirt.listing import unless_gone
-from hyperkit.backends.libvirt.merge import Merging
+from hyperkit.backends.libvirt.merge import Merging, end_stale
 from hyperkit.backends.libvirt.metadata import KnownSnapshot
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.redefine import SECURE, redefine
@@ -157,6 +157,7 @@ class Snapshots:
         else:
             kind = "internal"
         if kind == "external":
+            end_stale(domain)
             known = known.of_paused(domain.state(0)[0] == libvirt.VIR_DOMAIN_PAUSED and not spec.memory)
             snapshot = self._external.create(domain, snapshot_id, spec, known)
         else:
