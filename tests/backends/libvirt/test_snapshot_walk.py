@@ -40,6 +40,7 @@ class Taken:
 
     parent: str | None
     disks: dict[str, Content]
+    sizes: dict[str, int]
     memory: bool
     state: PowerState
     cpus: int
@@ -58,7 +59,7 @@ def chain(path: str) -> list[str]:
     return [image["filename"] for image in told]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def machine() -> Iterator[LibvirtHost]:
     with LibvirtHost() as machine:
         yield machine
@@ -83,6 +84,8 @@ class Walk:
         self.vm: VM = host.vms.create(kind, memory=32 * MiB, disks=[DiskSpec(base=self.base), second])
         self.domain = raw.lookupByUUIDString(self.vm.id)
         self.now: dict[str, Content] = {"vda": {0: 99}, "vdb": {}}
+        self.sizes = {"vda": 8, "vdb": 8}
+        self.detached: dict[str, tuple[str, Content]] = {}
         self.taken: dict[str, Taken] = {}
         self.current: str | None = None
         self.log: list[str] = []
@@ -91,7 +94,11 @@ class Walk:
     # Steps
 
     def step(self) -> None:
-        names = ["write", "write", "write", "take", "take", "power", "power", "configure"]
+        names = ["write", "write", "write", "take", "take", "power", "power", "configure", "grow"]
+        if len(self.now) < 4:
+            names.append("attach")
+        if len(self.now) > 1 and self.vm.state is PowerState.OFF:
+            names.append("detach")
         if self.taken:
             names += ["revert", "revert", "delete", "delete", "rename"]
         name = self.random.choice(names)
@@ -122,12 +129,25 @@ class Walk:
         self.log[-1] += f" {name} {'off' if off else 'memory' if snapshot.memory else 'disks'}"
         assert snapshot.memory is (not off and memory is None)
         disks = {target: dict(content) for target, content in self.now.items()}
-        self.taken[snapshot.id] = Taken(self.current, disks, snapshot.memory, self.vm.state, self.vm.cpus, name)
+        self.taken[snapshot.id] = Taken(
+            self.current, disks, dict(self.sizes), snapshot.memory, self.vm.state, self.vm.cpus, name
+        )
         self.current = snapshot.id
 
     def revert(self) -> None:
         snapshot, taken = self.any_snapshot()
+        before = {target: (self.path(target), self.format(target)) for target in self.now}
+        inside = self.internal
+        roots = {disk.id: disk.record.files[-1] for disk in self.vm.refresh().disks}
         self.vm = snapshot.revert()
+        kept = {disk.record.files[-1] for disk in self.vm.disks}
+        for target, (path, form) in before.items():
+            if roots[target] not in kept:  # it was attached since
+                self.detached[path] = (form, self.now[target])
+        if inside:  # the same images, as they were
+            for disk in self.vm.disks:
+                self.detached.pop(disk.path, None)
+        self.sizes = dict(taken.sizes)
         self.now = {target: dict(content) for target, content in taken.disks.items()}
         self.current = snapshot.id
         assert self.vm.state is (taken.state if taken.memory else PowerState.OFF)
@@ -161,6 +181,25 @@ class Walk:
         self.vm.configure(notes=f"note {next(self.numbers)}")
         if self.vm.state is PowerState.OFF:
             self.vm.configure(cpus=self.random.randrange(1, 4))
+
+    def grow(self) -> None:
+        target = self.random.choice(sorted(self.now))
+        self.log[-1] += f" {target}"
+        self.sizes[target] += 1
+        self.vm.refresh().disks.get(target).resize(self.sizes[target] * MiB)
+
+    def attach(self) -> None:
+        target = self.vm.disks.attach(DiskSpec(size=8 * MiB)).id
+        self.log[-1] += f" {target}"
+        self.now[target], self.sizes[target] = {}, 8
+
+    def detach(self) -> None:
+        target = max(self.now)
+        self.log[-1] += f" {target}"
+        path, form = self.path(target), self.format(target)
+        self.vm.refresh().disks.get(target).detach()
+        self.detached[path] = (form, self.now.pop(target))
+        del self.sizes[target]
 
     def any_snapshot(self) -> tuple[Snapshot, Taken]:
         snapshot_id = self.random.choice(sorted(self.taken))
@@ -197,6 +236,9 @@ class Walk:
         needed, tops = {self.base}, []
         for target, content in self.now.items():
             tops.append((self.path(target), self.format(target), content))
+            told = json.loads(run("qemu-img", "info", "-U", "--output=json", self.path(target)))
+            assert told["virtual-size"] == self.sizes[target] * MiB
+        tops += [(path, form, content) for path, (form, content) in self.detached.items()]
         for each in () if self.internal else self.domain.listAllSnapshots(0):
             text, taken = each.getXMLDesc(0), self.taken[each.getName()]
             memory = ET.fromstring(text).find("memory")
@@ -226,7 +268,7 @@ def test_whatever_is_done_to_snapshots_nothing_is_lost(machine: LibvirtHost, hos
     except BaseException as error:
         error.add_note(f"seed {SEED}, after: {'; '.join(walk.log)}")
         raise
-    walk.vm.delete(force=True)
-    assert [str(path) for path in machine.images.iterdir()] == [walk.base]
-    Path(walk.base).unlink()
+    if not walk.detached:  # else it may be refused: what was detached is somebody's, with all it lies on
+        walk.vm.delete(force=True)
+        assert [str(path) for path in machine.images.iterdir()] == [walk.base]
     raw.close()

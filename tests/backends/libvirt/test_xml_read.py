@@ -254,3 +254,25 @@ def test_memory_limit(limit: str, expected: int | None) -> None:
 def test_hostile_or_broken_xml_is_refused(text: str) -> None:
     with pytest.raises(BackendError):
         xml_read.parse(text)
+
+
+DIVIDED = """
+<domain><name>vm</name><uuid>u</uuid><metadata><hk:vm xmlns:hk='urn:hyperkit:vm:1'>
+<hk:disk path='/i/first.raw' created='yes'/><hk:disk path='/i/b.qcow2' created='yes' base='/i/golden'/>
+<hk:layer path='/i/2.qcow2' on='/i/1.qcow2'/><hk:layer path='/i/1.qcow2' on='/i/b.qcow2'/>
+</hk:vm></metadata><devices>
+<disk device='disk'><driver type='qcow2'/><source file='/i/2.qcow2'/>{backing}<target dev='sda' bus='scsi'/></disk>
+<disk device='disk'><driver type='raw'/><source file='/i/first.raw'/><target dev='vda' bus='virtio'/></disk>
+</devices></domain>"""
+CHAIN = (
+    "<backingStore><source file='/i/1.qcow2'/><backingStore><source file='/i/b.qcow2'/><backingStore>"
+    "<source file='/i/golden'/></backingStore></backingStore></backingStore>"
+)
+
+
+@pytest.mark.parametrize("backing", ["", CHAIN, "<backingStore><source file='/i/1.qcow2'/></backingStore>"])
+def test_a_disk_that_snapshots_divided_is_still_what_it_began_as(backing: str) -> None:
+    first, second = record(DIVIDED.format(backing=backing)).disks
+    assert (first.path, first.chain) == ("/i/first.raw", ())
+    assert (second.path, second.chain) == ("/i/2.qcow2", ("/i/1.qcow2", "/i/b.qcow2"))
+    assert (second.id, second.created, second.base) == ("sda", True, "/i/golden")
