@@ -38,10 +38,16 @@ _LIBVIRT = Known(
     " (Debian: apt install libvirt-dev pkg-config gcc python3-dev)",
 )
 
+_LIBVIRT_SCHEMES = (
+    *("qemu", "test", "lxc", "xen", "vbox", "bhyve", "ch", "vz", "openvz"),
+    *("vmwareplayer", "vmwarews", "vmwarefusion"),
+)
+"""Its drivers, but for those of ESX and Hyper-V, to which hyperkit speaks by itself."""
+
 BUILTIN: Mapping[str, Known] = MappingProxyType(
     {
         "fake": Known("hyperkit.backends.fake:open"),
-        **dict.fromkeys(("qemu", "test", "lxc", "xen", "vbox", "bhyve", "ch"), _LIBVIRT),
+        **dict.fromkeys(_LIBVIRT_SCHEMES, _LIBVIRT),
     }
 )
 """By scheme; a transport after a plus sign (``qemu+ssh``) is the backend's own affair."""

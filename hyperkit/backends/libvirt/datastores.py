@@ -172,5 +172,5 @@ def _record(pool: Any) -> DatastoreRecord:
         path=tree.findtext("target/path", ""),
         capacity=int(tree.findtext("capacity", "0")),
         free=int(tree.findtext("available", "0")),
-        accessible=bool(pool.isActive()),
+        accessible=bool(asked(pool.isActive, True)),
     )

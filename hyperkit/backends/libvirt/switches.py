@@ -152,4 +152,4 @@ class Switches:
 
 
 def _record(network: Any) -> SwitchRecord:
-    return switch_xml.record(parse(network.XMLDesc(0)), active=bool(network.isActive()))
+    return switch_xml.record(parse(network.XMLDesc(0)), active=bool(asked(network.isActive, True)))
