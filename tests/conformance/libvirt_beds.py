@@ -36,6 +36,7 @@ class LibvirtQemuBed(Bed):
 
     name = "libvirt-qemu"
     uplink = "br0"
+    open_vswitch = "ovsbr0"
     bus = DiskBus.SCSI
     nic_model = "e1000e"
     content = True
@@ -63,6 +64,7 @@ class LibvirtQemuBed(Bed):
         self.base_image = Image(self._backdoor.make_disk(16 * MiB), 16 * MiB)
         self.iso, self.other_iso = (_iso(host.images / name) for name in ("one.iso", "other.iso"))
         host.add_bridge("br0")
+        host.open_vswitch("ovsbr0")
         self._raw.networkDefineXML(_GUESTS).create()
         image = guest_image()
         self.kernel = KernelBoot(str(image.vmlinux), str(image.initrd), image.cmdline)

@@ -17,6 +17,7 @@ from hyperkit.backends.libvirt.consoles import Consoles
 from hyperkit.backends.libvirt.datastores import Datastores
 from hyperkit.backends.libvirt.disks import Disks
 from hyperkit.backends.libvirt.errors import asked, translate
+from hyperkit.backends.libvirt.filters import Filters
 from hyperkit.backends.libvirt.guests import Guests
 from hyperkit.backends.libvirt.host import HostFacts, identify
 from hyperkit.backends.libvirt.images import Images
@@ -55,7 +56,8 @@ def _driver(target: Target, connection: Connection) -> Driver:
     platform, able = capabilities.probe(connection, host)
     images = Images(connection)
     reader = Reader(connection, platform.shares)
-    vms = VMs(connection, platform, images, reader)
+    filters = Filters(connection, able=able.nic_acl)
+    vms = VMs(connection, platform, images, reader, filters)
     return Driver(
         backend="libvirt",
         url=target.url,
@@ -64,7 +66,7 @@ def _driver(target: Target, connection: Connection) -> Driver:
         host=HostFacts(connection, identity, platform),
         vms=vms,
         disks=Disks(connection, platform, images, reader),
-        nics=Nics(connection, platform, reader),
+        nics=Nics(connection, platform, reader, filters),
         switches=Switches(connection),
         datastores=Datastores(connection),
         volumes=Volumes(connection),

@@ -10,6 +10,7 @@ verbs are believed that nearly all have, and one that it lacks after all is `Uns
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ _MOST_MEMORY = 2**52
 
 _OF_NETWORKS = ("switch_external", "switch_internal", "switch_private", "switch_subnet", "switch_leases")
 _OF_STORAGE = ("disks", "linked_disks", "copied_disks", "disk_resize", "volumes", "transfer")
+_OVS = "ovs-vsctl"
+"""What libvirt calls to plug a card into Open vSwitch."""
+_FILTERED = ("nic_spoof_guard", "nic_address_guard", "nic_dhcp_guard", "nic_router_guard", "nic_acl")
+_VLANS = ("nic_vlan", "nic_trunk", "switch_vlan", "switch_openvswitch")
 
 _COMMON = Capabilities(
     pause=True,
@@ -83,7 +88,7 @@ _WHY_QEMU = {
     "hot_memory_remove_any": "QEMU takes memory from a running VM as whole DIMMs only",
     "hot_nic_unplug": "QEMU cannot exchange the tap device of a card for one outside of libvirt's networks",
     "hot_rename": "libvirt renames a VM only while it is off",
-    "nic_vlan": "Linux bridges carry no tags for a guest; libvirt does so with Open vSwitch only",
+    "nic_promiscuous": "a Linux bridge learns where each address is, and sends its frames nowhere else",
 }
 
 _ON_PC = ("hot_cpu_add", "hot_cpu_remove", "hot_memory_add", "hot_memory_remove")
@@ -215,6 +220,16 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
     if not groups:
         limits = ("cpu_limit", "memory_limit", "cpu_shares", "hot_allocation")
         why.update(dict.fromkeys(limits, "the daemon has no control groups"))
+    filters = privileged and _filters(connection)
+    openvswitch = privileged and (not connection.local or shutil.which(_OVS) is not None)
+    if not filters:
+        why.update(dict.fromkeys(_FILTERED, "the daemon has no network filters (driver nwfilter)"))
+    if not privileged:
+        why["nic_isolation"] = "a daemon without privileges has no bridges"
+    if not openvswitch:
+        cause = f"Linux bridges carry no tags for a guest, and the host has no Open vSwitch ({_OVS})"
+        why.update(dict.fromkeys(_VLANS, cause))
+    networking: dict[str, Any] = {**dict.fromkeys(_FILTERED, filters), **dict.fromkeys(_VLANS, openvswitch)}
     vcpu = domain.find("vcpu")
     return platform, attrs.evolve(
         _COMMON,
@@ -239,6 +254,8 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         hot_cdrom=True,
         disk_resize=True,
         nic_link=True,
+        nic_isolation=privileged,
+        **networking,
         snapshot_running_disks=True,
         snapshot_quiesced=True,
         transfer=True,
@@ -256,6 +273,17 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         memory_unit=MiB,
         why=why,
     )
+
+
+def _filters(connection: Connection) -> bool:
+    """Whether the daemon has a driver of network filters, which may run apart from it."""
+    try:
+        connection.conn.numOfNWFilters()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_CONNECT):
+            raise
+        return False
+    return True
 
 
 def _first_domain(guest: ET.Element | None) -> tuple[str, str]:

@@ -4,14 +4,15 @@
 
     <hk:vm xmlns:hk="urn:hyperkit:vm:1">
       <hk:disk path="/images/web1-0.qcow2" created="yes" base="/images/debian.qcow2"/>
+      <hk:nic id="ua-nic-1a2b3c4d" guards="spoof"/>
       <hk:guest-os>debian12</hk:guest-os>
       <hk:layer path="/images/web1-0.5c1d0b8e.qcow2" on="/images/web1-0.qcow2"/>
       <hk:snapshot id="nightly" name="before 1.0" memory="/images/web1-0.77ab10c2.memory"/>
     </hk:vm>
 
-Entries of disks that the VM no longer has mean nothing. Those of layers and snapshots are of the VM's present, not
-of the configuration that a snapshot brings back: they are carried over a revert. Elements and attributes that are not
-known here are of a later version; they go when the element is written again.
+Of cards, see `nic_policy`. Entries of disks that the VM no longer has mean nothing. Those of layers and snapshots are
+of the VM's present, not of the configuration that a snapshot brings back: they are carried over a revert. Elements and
+attributes that are not known here are of a later version; they go when the element is written again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
 import attrs
+
+from hyperkit.backends.libvirt import nic_policy
+from hyperkit.backends.libvirt.nic_policy import KnownNic
 
 URI = "urn:hyperkit:vm:1"
 KEY = "hyperkit"
@@ -85,6 +89,7 @@ class Extra:
     Attributes:
         disks: by the path they began with, in the order they were given: libvirt sorts disks by bus.
         guest_os: the hint.
+        nics: by id; cards of which nothing needs to be remembered have no entry.
         notes: only where libvirt's own ``<description>`` loses something: it keeps no carriage return.
         layers: by path; what the VM, its snapshots or nobody any more has.
         snapshots: by id; those of which there is something to say.
@@ -93,6 +98,7 @@ class Extra:
     disks: Mapping[str, KnownDisk] = attrs.field(factory=dict)
     guest_os: str = ""
     notes: str = ""
+    nics: Mapping[str, KnownNic] = attrs.field(factory=dict)
     layers: Mapping[str, Layer] = attrs.field(factory=dict)
     snapshots: Mapping[str, KnownSnapshot] = attrs.field(factory=dict)
 
@@ -115,6 +121,17 @@ class Extra:
     def without_disk(self, path: str) -> Extra:
         """One disk less."""
         return attrs.evolve(self, disks={other: known for other, known in self.disks.items() if other != path})
+
+    def with_nic(self, nic_id: str, known: KnownNic) -> Extra:
+        """A card as it is now."""
+        return self.without_nic(nic_id)._with_nics({nic_id: known} if known != nic_policy.NOTHING else {})
+
+    def without_nic(self, nic_id: str) -> Extra:
+        """One card less."""
+        return attrs.evolve(self, nics={other: known for other, known in self.nics.items() if other != nic_id})
+
+    def _with_nics(self, nics: Mapping[str, KnownNic]) -> Extra:
+        return attrs.evolve(self, nics={**self.nics, **nics})
 
     def carried(self, now: Extra) -> Extra:
         """This one, of a configuration that is brought back, with what is of the VM's present."""
@@ -163,7 +180,8 @@ def read(metadata: ET.Element | None) -> Extra:
         each.get("id", ""): KnownSnapshot(each.get("name", ""), each.get("paused") == "yes", each.get("memory"))
         for each in ours.iter(_SNAPSHOT)
     }
-    return Extra(disks, ours.findtext(_GUEST_OS) or "", ours.findtext(_NOTES) or "", layers, snapshots)
+    nics = {entry.get("id", ""): known for entry in ours.iter(nic_policy.NIC) if (known := nic_policy.read(entry))}
+    return Extra(disks, ours.findtext(_GUEST_OS) or "", ours.findtext(_NOTES) or "", nics, layers, snapshots)
 
 
 def element(extra: Extra) -> ET.Element:
@@ -188,6 +206,8 @@ def element(extra: Extra) -> ET.Element:
         ):
             if text:
                 entry.set(attribute, text)
+    for nic_id, known_nic in extra.nics.items():
+        ours.append(nic_policy.element(nic_id, known_nic))
     for tag, value in ((_GUEST_OS, extra.guest_os), (_NOTES, extra.notes)):
         if value:
             ET.SubElement(ours, tag).text = value

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 from xml.etree import ElementTree as ET
 
-from hyperkit.backends.libvirt import xml_read, xml_write
+import attrs
+import libvirt
+
+from hyperkit.backends.libvirt import nic_policy, xml_read, xml_write
 from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
 from hyperkit.backends.libvirt.devices import Editing
+from hyperkit.backends.libvirt.filters import Filters, filter_name
+from hyperkit.backends.libvirt.metadata import Extra, replace
+from hyperkit.backends.libvirt.nic_policy import KnownNic, own_filter
 from hyperkit.backends.libvirt.reader import Reader
+from hyperkit.backends.libvirt.wiring import Wire, plug, wire, wires
 from hyperkit.backends.libvirt.xml_edit import drop, text_of
 from hyperkit.backends.libvirt.xml_write import Platform
-from hyperkit.errors import NotFound
+from hyperkit.errors import InvalidState, NotFound
 from hyperkit.records import NicRecord
 from hyperkit.specs import NicChange, NicSpec
 
@@ -19,10 +29,11 @@ from hyperkit.specs import NicChange, NicSpec
 class Nics:
     """`NicPort`. A card's id is its alias if hyperkit made it, else its address."""
 
-    def __init__(self, connection: Connection, platform: Platform, reader: Reader) -> None:
+    def __init__(self, connection: Connection, platform: Platform, reader: Reader, filters: Filters) -> None:
         self._connection = connection
         self._platform = platform
         self._reader = reader
+        self._filters = filters
 
     def attach(self, vm_id: str, spec: NicSpec) -> NicRecord:
         with self._connection.editing(vm_id):
@@ -39,44 +50,80 @@ class Nics:
     def _attach(self, vm_id: str, spec: NicSpec) -> NicRecord:
         editing = Editing(self._connection, vm_id)
         windows = editing.extra.guest_os.startswith("win")
-        nic = xml_write.nic_element(spec, self._names(spec.switch), self._platform, windows=windows)
+        networks = wires(self._connection, {spec.switch} if spec.switch else ())
+        nic = xml_write.nic_element(spec, vm_id, networks, self._platform, windows=windows)
         nic_id = xml_read.nic_id(nic, [])
-        if editing.active:
-            editing.plug(nic)
-        else:
+        known = xml_write.remembered(spec)
+        with self._remembering(editing, vm_id, editing.extra.with_nic(nic_id, known)):
+            self._filters.define(nic, known)
+            if editing.active:
+                editing.plug(nic)
             editing.devices.append(nic)
-            editing.save()
         return self._record(vm_id, nic_id)
 
     def _detach(self, vm_id: str, nic_id: str) -> None:
         editing = Editing(self._connection, vm_id)
         nic = _found(editing.devices, nic_id)
         if editing.active:
-            editing.unplug(nic, lambda devices: _find(devices, nic_id), f"NIC {nic_id}")
-        else:
+            editing.unplug(nic, lambda devices: xml_read.nics_by_id(devices).get(nic_id), f"NIC {nic_id}")
+        with self._remembering(editing, vm_id, editing.extra.without_nic(nic_id)):
             editing.devices.remove(nic)
-            editing.save()
 
     def _update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
         editing = Editing(self._connection, vm_id)
         nic = _found(editing.devices, nic_id)
-        if change.switch is not None:
-            xml_write.plug(nic, change.switch, self._names(change.switch), self._platform)
-        if change.mac is not None:
-            drop(nic, "mac")
-            ET.SubElement(nic, "mac", address=change.mac)
-        if change.link_up is not None:
-            drop(nic, "link")
-            ET.SubElement(nic, "link", state="up" if change.link_up else "down")
+        networks = wires(self._connection, {change.switch} if change.switch else ())
         if editing.active:
-            editing.domain.updateDeviceFlags(text_of(nic), LIVE | CONFIG)
-        else:
-            editing.save()
+            _check_live(nic, change, networks)
+        before = text_of(nic)
+        known = _changed(nic_policy.present(nic, editing.extra.nics.get(nic_id)), change)
         # Without an alias of ours the address is the id, and may be another now.
-        return self._record(vm_id, xml_read.nic_id(nic, []))
+        new_id = change.mac if change.mac is not None and not nic_id.startswith("ua-") else nic_id
+        with self._remembering(editing, vm_id, editing.extra.without_nic(nic_id).with_nic(new_id, known)):
+            if change.switch is not None:
+                plug(nic, change.switch, networks, privileged=self._platform.privileged)
+            if change.mac is not None:
+                drop(nic, "mac")
+                ET.SubElement(nic, "mac", address=change.mac)
+            if change.link_up is not None:
+                drop(nic, "link")
+                ET.SubElement(nic, "link", state="up" if change.link_up else "down")
+            wire(nic, known, filter_name(vm_id, new_id))
+            self._filters.define(nic, known)
+            if editing.active and text_of(nic) != before:
+                _update_live(editing.domain, nic)
+        return self._record(vm_id, new_id)
 
-    def _names(self, switch_id: str | None) -> Mapping[str, str]:
-        return {key: name for name, key in self._connection.networks().items()} if switch_id else {}
+    @contextmanager
+    def _remembering(self, editing: Editing, vm_id: str, extra: Extra) -> Iterator[None]:
+        """Change a VM's cards, with what is remembered of them and their filters; all of it, or nothing.
+
+        The block changes the running VM, and the configuration's tree, which is saved here if nothing runs. Where
+        neither has a filter of ours, nothing is asked about filters.
+        """
+        was, old = copy.deepcopy(editing.tree), editing.extra
+        try:
+            if editing.active and extra != old:
+                editing.remember(extra)
+            yield
+            if extra != old:
+                replace(editing.tree, extra)
+            if not editing.active:
+                editing.save()
+        except BaseException:
+            with suppress(libvirt.libvirtError):
+                if editing.active and extra != old:
+                    editing.remember(old)
+                self._settle(vm_id, was, editing.tree)
+            raise
+        if _has_filter(was):
+            self._filters.keep(vm_id, editing.tree)
+
+    def _settle(self, vm_id: str, was: ET.Element, tried: ET.Element) -> None:
+        """Make the filters again those that there were."""
+        if _has_filter(was) or _has_filter(tried):
+            self._filters.make(was)
+            self._filters.keep(vm_id, was)
 
     def _record(self, vm_id: str, nic_id: str) -> NicRecord:
         record = self._reader.get(vm_id)
@@ -86,17 +133,44 @@ class Nics:
         raise NotFound(f"VM {record.name!r} has no NIC {nic_id!r}")
 
 
-def _find(devices: ET.Element, nic_id: str) -> ET.Element | None:
-    before: list[NicRecord] = []
-    for nic in devices.iterfind("interface"):
-        if xml_read.nic_id(nic, before) == nic_id:
-            return nic
-        before.append(xml_read.nic_record(nic, {}, before))
-    return None
+def _changed(known: KnownNic, change: NicChange) -> KnownNic:
+    if change.vlan is not None:
+        known = attrs.evolve(known, vlan=change.vlan or None)
+    if change.trunk is not None:
+        known = attrs.evolve(known, trunk=change.trunk)
+    return known if change.policy is None else attrs.evolve(known, policy=change.policy)
+
+
+def _has_filter(domain: ET.Element) -> bool:
+    return any(own_filter(nic) for nic in domain.iterfind("devices/interface"))
+
+
+def _check_live(nic: ET.Element, change: NicChange, networks: dict[str, Wire]) -> None:
+    """Refuse what libvirt cannot do to a running VM's card, in words of ours.
+
+    Raises:
+        InvalidState: the way to another kind of bridge.
+    """
+    onto = networks.get(change.switch or "")
+    if onto is not None and (onto.openvswitch or nic.find("virtualport") is not None):
+        raise InvalidState(
+            "a running VM's NIC is moved neither to a switch of Open vSwitch nor away from one; stop the VM first",
+            wanted="connect",
+        )
+
+
+def _update_live(domain: Any, nic: ET.Element) -> None:
+    try:
+        domain.updateDeviceFlags(text_of(nic), LIVE | CONFIG)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_UNSUPPORTED:
+            raise
+        # A NIC that somebody else put into a bridge, say.
+        raise InvalidState(f"this cannot change while the VM runs; stop it first ({error})", wanted="change") from error
 
 
 def _found(devices: ET.Element, nic_id: str) -> ET.Element:
-    nic = _find(devices, nic_id)
+    nic = xml_read.nics_by_id(devices).get(nic_id)
     if nic is None:
         raise NotFound(f"the VM has no NIC {nic_id!r}")
     return nic

@@ -20,7 +20,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from xml.etree import ElementTree as ET
 
-from hyperkit.backends.libvirt.xml_read import vlans
+from hyperkit.backends.libvirt.nic_policy import vlans
 from hyperkit.errors import InvalidRequest
 from hyperkit.leases import StaticLease
 from hyperkit.records import SwitchRecord

@@ -12,12 +12,14 @@ import libvirt
 from hyperkit.backends.libvirt import containers, xml_write
 from hyperkit.backends.libvirt.chains import Chains
 from hyperkit.backends.libvirt.connection import Connection
+from hyperkit.backends.libvirt.filters import Filters
 from hyperkit.backends.libvirt.find_image import check_directory
 from hyperkit.backends.libvirt.images import Image, Images, check
 from hyperkit.backends.libvirt.power import Power
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.reconfigure import Reconfiguring
 from hyperkit.backends.libvirt.undo import Made, writes_much
+from hyperkit.backends.libvirt.wiring import wires
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.errors import AlreadyExists, NotFound
@@ -32,8 +34,11 @@ _TPM_SINCE = 8_009_000
 class VMs:
     """`VMPort`."""
 
-    def __init__(self, connection: Connection, platform: Platform, images: Images, reader: Reader) -> None:
+    def __init__(
+        self, connection: Connection, platform: Platform, images: Images, reader: Reader, filters: Filters
+    ) -> None:
         self._connection = connection
+        self._filters = filters
         self._platform = platform
         self._images = images
         self._chains = Chains(connection, images)
@@ -71,6 +76,7 @@ class VMs:
             if domain.isActive():  # crashed, and kept by its <on_crash>
                 domain.destroy()
             self._undefine(domain)
+            self._filters.keep(vm_id)
         for path in doomed:
             with suppress(NotFound):  # somebody else was quicker
                 self._images.remove(path)
@@ -80,7 +86,7 @@ class VMs:
         for disk in spec.disks:
             check(disk)
         self._check_free(spec.name)
-        networks = _names_by_id(self._connection) if any(nic.switch for nic in spec.nics) else {}
+        networks = wires(self._connection, {nic.switch for nic in spec.nics if nic.switch})
         iso = self._images.inspect(spec.iso, "iso").path if spec.iso is not None else None
         if spec.container is not None and spec.container.root is not None:
             check_directory(self._connection.conn, spec.container.root, "container.root")
@@ -98,14 +104,17 @@ class VMs:
                 tree = xml_write.new_domain(spec, files, iso, networks, self._platform)
             # From here on there may be a domain, even if the answer that says so is lost.
             made.domain = partial(self._forget, tree.findtext("uuid", ""))
+            self._filters.make(tree)
             domain = self._connection.conn.defineXML(text_of(tree))
             if spec.autostart:
                 domain.setAutostart(True)
             return self._reader.read(domain)
 
     def _forget(self, vm_id: str) -> None:
-        """Undefine a domain that may be there, in a session that works."""
-        self._undefine(self._connection.domain(vm_id))
+        """Undefine a domain that may be there, with its filters, in a session that works."""
+        with suppress(NotFound):
+            self._undefine(self._connection.domain(vm_id))
+        self._filters.keep(vm_id)
 
     def _check_free(self, name: str) -> None:
         try:
@@ -137,7 +146,3 @@ def _check_distinct(images: Sequence[Image]) -> None:
         if image.path in seen:
             raise AlreadyExists(f"{image.path} is among the disks twice")
         seen.add(image.path)
-
-
-def _names_by_id(connection: Connection) -> dict[str, str]:
-    return {uuid: name for name, uuid in connection.networks().items()}

@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 
 import attrs
 
-from hyperkit.backends.libvirt import metadata
-from hyperkit.backends.libvirt.metadata import Extra
+from hyperkit.backends.libvirt import metadata, nic_policy
+from hyperkit.backends.libvirt.metadata import NO_EXTRA, Extra
 from hyperkit.containers import INIT, ContainerSpec
 from hyperkit.errors import BackendError, InvalidRequest
 from hyperkit.records import CdromRecord, DiskRecord, NicRecord, VMRecord, changed
@@ -114,7 +114,7 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
             elif kind != "floppy":
                 disks.append(disk_record(device, extra, facts.sizes))
         elif tag == "interface":
-            nics.append(nic_record(device, facts.networks, nics))
+            nics.append(nic_record(device, facts.networks, nics, extra))
         elif tag == "memory" and device.get("model") == "dimm":
             dimms.append(target_size(device))
         elif tag == "tpm":
@@ -191,33 +191,36 @@ def cdrom_record(device: ET.Element) -> CdromRecord:
     return CdromRecord(id=target_of(device), iso=source_of(device))
 
 
-def nic_record(device: ET.Element, networks: Mapping[str, str], before: list[NicRecord]) -> NicRecord:
+def nic_record(
+    device: ET.Element, networks: Mapping[str, str], before: list[NicRecord], extra: Extra = NO_EXTRA
+) -> NicRecord:
     """An ``<interface>``; ``before`` are the VM's earlier ones."""
     mac = _get(device, "mac", "address").lower()
     name = _get(device, "source", "network") if device.get("type") == "network" else ""
-    vlan, trunk = vlans(device)
+    own_id = nic_id(device, before)
+    wiring = nic_policy.present(device, extra.nics.get(own_id))
     return NicRecord(
-        id=nic_id(device, before),
+        id=own_id,
         mac=mac,
         switch_id=networks.get(name),
         switch=name if name in networks else None,
         model=_get(device, "model", "type"),
-        vlan=vlan,
+        vlan=wiring.vlan,
         link_up=_get(device, "link", "state") != "down",
-        trunk=trunk,
+        trunk=wiring.trunk,
+        policy=wiring.policy,
     )
 
 
-def vlans(element: ET.Element) -> tuple[int | None, tuple[int, ...]]:
-    """The access VLAN or the native one of a NIC or network, and the tagged ones."""
-    there = element.find("vlan")
-    if there is None:
-        return None, ()
-    tags = [(_whole(tag.get("id"), 0), tag.get("nativeMode")) for tag in there.iterfind("tag")]
-    if there.get("trunk") != "yes" and len(tags) == 1:
-        return tags[0][0] or None, ()
-    native = next((number for number, mode in tags if mode), None)
-    return native, tuple(sorted(number for number, mode in tags if not mode))
+def nics_by_id(devices: ET.Element | None) -> dict[str, ET.Element]:
+    """A domain's cards by their ids, in their order."""
+    found: dict[str, ET.Element] = {}
+    before: list[NicRecord] = []
+    for nic in [] if devices is None else devices.iterfind("interface"):
+        record = nic_record(nic, {}, before)
+        before.append(record)
+        found[record.id] = nic
+    return found
 
 
 def nic_id(device: ET.Element, before: list[NicRecord]) -> str:

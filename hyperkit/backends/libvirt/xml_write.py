@@ -13,10 +13,12 @@ from xml.etree import ElementTree as ET
 
 import attrs
 
-from hyperkit.backends.libvirt import metadata, xml_edit
+from hyperkit.backends.libvirt import metadata, wiring, xml_edit, xml_read
+from hyperkit.backends.libvirt.filters import filter_name
 from hyperkit.backends.libvirt.images import Image
+from hyperkit.backends.libvirt.nic_policy import KnownNic
+from hyperkit.backends.libvirt.wiring import Wire
 from hyperkit.checks import refuse
-from hyperkit.errors import NotFound
 from hyperkit.specs import DiskBus, DiskFormat, DiskSpec, Firmware, NicSpec, VMSpec
 
 AGENT = "org.qemu.guest_agent.0"
@@ -59,16 +61,17 @@ class Platform:
 
 
 def new_domain(
-    spec: VMSpec, images: Sequence[Image], iso: str | None, networks: Mapping[str, str], platform: Platform
+    spec: VMSpec, images: Sequence[Image], iso: str | None, networks: Mapping[str, Wire], platform: Platform
 ) -> ET.Element:
-    """The domain a spec asks for; ``networks`` are names by id, ``images`` the files of its disks.
+    """The domain a spec asks for; ``networks`` are those its cards name, by id, ``images`` the files of its disks.
 
     Its UUID is chosen here: whoever loses the answer to its definition can still ask whether it is there.
     """
     windows = spec.guest_os.startswith("win")
     domain = ET.Element("domain", type=platform.domain_type)
     xml_edit.set_name(domain, spec.name)
-    ET.SubElement(domain, "uuid").text = str(uuid.uuid4())
+    vm_id = str(uuid.uuid4())
+    ET.SubElement(domain, "uuid").text = vm_id
     os = ET.SubElement(domain, "os")
     kind = ET.SubElement(os, "type", arch=platform.arch)
     kind.text = "hvm"
@@ -96,8 +99,13 @@ def new_domain(
     if not xml_edit.is_default(spec.memory_allocation):
         xml_edit.set_memory_allocation(domain, spec.memory_allocation)
     xml_edit.set_boot_order(domain, spec.boot_order)
-    known = {image.path: metadata.KnownDisk(image.created, image.base) for image in images}
-    metadata.replace(domain, metadata.Extra(known, spec.guest_os))
+    extra = metadata.Extra(
+        {image.path: metadata.KnownDisk(image.created, image.base) for image in images}, spec.guest_os
+    )
+    nics = [nic_element(nic, vm_id, networks, platform, windows=windows) for nic in spec.nics]
+    for nic, element in zip(spec.nics, nics, strict=True):
+        extra = extra.with_nic(xml_read.nic_id(element, []), remembered(nic))
+    metadata.replace(domain, extra)
     xml_edit.set_notes(domain, spec.notes)
     devices = ET.SubElement(domain, "devices")
     taken: set[str] = set()
@@ -107,8 +115,7 @@ def new_domain(
         devices.append(element)
     if spec.cdrom or iso is not None:
         devices.append(cdrom_element(iso, taken, platform))
-    for nic in spec.nics:
-        devices.append(nic_element(nic, networks, platform, windows=windows))
+    devices.extend(nics)
     if spec.tpm:
         xml_edit.set_tpm(domain, on=True)
     if platform.qemu:
@@ -195,11 +202,13 @@ def set_source(device: ET.Element, path: str | None) -> None:
         ET.SubElement(device, "source", {"dev" if block else "file": path})
 
 
-def nic_element(spec: NicSpec, networks: Mapping[str, str], platform: Platform, *, windows: bool = False) -> ET.Element:
-    """An ``<interface>``."""
+def nic_element(
+    spec: NicSpec, vm_id: str, networks: Mapping[str, Wire], platform: Platform, *, windows: bool = False
+) -> ET.Element:
+    """An ``<interface>`` of a VM; what its XML cannot hold is in `remembered`."""
     nic = ET.Element("interface")
     ET.SubElement(nic, "mac", address=spec.mac or new_mac())
-    plug(nic, spec.switch, networks, platform)
+    wiring.plug(nic, spec.switch, networks, privileged=platform.privileged)
     if platform.kind != "LXC":
         # Windows has no virtio drivers of its own.
         ET.SubElement(nic, "model", type=spec.model or ("e1000e" if windows else "virtio"))
@@ -209,26 +218,13 @@ def nic_element(spec: NicSpec, networks: Mapping[str, str], platform: Platform, 
         ET.SubElement(nic, "link", state="down")
     if platform.kind in ("QEMU", "TEST"):
         ET.SubElement(nic, "alias", name=f"ua-nic-{secrets.token_hex(4)}")
+    wiring.wire(nic, remembered(spec), filter_name(vm_id, xml_read.nic_id(nic, [])))
     return nic
 
 
-def plug(nic: ET.Element, switch_id: str | None, networks: Mapping[str, str], platform: Platform) -> None:
-    """Which network a card is in.
-
-    Without one it gets a tap device that nothing is connected to; libvirt's ``type='null'`` is for other drivers
-    (with QEMU it kills the daemon of libvirt 9.0). A daemon without privileges can make no tap device.
-    """
-    xml_edit.drop(nic, "source", "virtualport", "target")
-    if not switch_id:
-        nic.set("type", "ethernet" if platform.privileged else "user")
-        if not platform.privileged:
-            xml_edit.drop(nic, "link")
-            ET.SubElement(nic, "link", state="down")
-        return
-    if switch_id not in networks:
-        raise NotFound(f"no switch with id {switch_id!r}; there are {', '.join(sorted(networks.values())) or 'none'}")
-    nic.set("type", "network")
-    ET.SubElement(nic, "source", network=networks[switch_id])
+def remembered(spec: NicSpec) -> KnownNic:
+    """What of a card goes into the domain's metadata."""
+    return KnownNic(spec.vlan, spec.trunk, spec.policy)
 
 
 def new_mac() -> str:

@@ -22,6 +22,7 @@ from hyperkit.units import MiB
 libvirt = pytest.importorskip("libvirt")
 from hyperkit.backends.libvirt import open as open_libvirt  # noqa: E402
 from hyperkit.backends.libvirt.connection import Connection  # noqa: E402
+from hyperkit.backends.libvirt.filters import Filters  # noqa: E402
 from hyperkit.backends.libvirt.images import Images  # noqa: E402
 from hyperkit.backends.libvirt.reader import Reader  # noqa: E402
 from hyperkit.backends.libvirt.vms import VMs  # noqa: E402
@@ -82,7 +83,8 @@ class Bed:
         self.before: Callable[[str], None] = lambda _name: None
         self.connection.sessions.first._conn = Counting(self.raw, self.calls, self._called)
         self.images = Images(self.connection)
-        self.vms = VMs(self.connection, PLATFORM, self.images, Reader(self.connection, 1024))
+        filters = Filters(self.connection, able=False)
+        self.vms = VMs(self.connection, PLATFORM, self.images, Reader(self.connection, 1024), filters)
 
     def _called(self, name: str) -> None:
         self.before(name)  # whatever it is by then

@@ -28,11 +28,12 @@ pytest.importorskip("libvirt")
 from hyperkit.backends.libvirt import xml_edit, xml_read, xml_write
 from hyperkit.backends.libvirt.images import Image
 from hyperkit.backends.libvirt.reader import parse_domain
+from hyperkit.backends.libvirt.wiring import Wire
 from hyperkit.backends.libvirt.xml_write import Platform
 
 QEMU = Platform("QEMU", "qemu", "x86_64", "q35", frozenset({"virtio", "scsi", "sata", "usb"}))
 KVM = Platform("QEMU", "kvm", "x86_64", "q35")
-NETWORKS = {"net-id": "lan"}
+NETWORKS = {"net-id": Wire("lan"), "ovs-id": Wire("ovs", openvswitch=True)}
 HOSTILE = "</description><devices/>\"'&<![CDATA[x]]>&lol; \r\n\t é𝄞 "
 
 READ_BACK = (
@@ -64,7 +65,7 @@ def build(spec: VMSpec, images: list[Image] | None = None, platform: Platform = 
 
 
 def read(tree: ET.Element, platform: Platform = QEMU) -> VMRecord:
-    networks = {name: key for key, name in NETWORKS.items()}
+    networks = {wire.name: key for key, wire in NETWORKS.items()}
     facts = xml_read.Facts(PowerState.OFF, StateReason.NORMAL, False, {}, networks, platform.shares)
     return xml_read.vm_record(parse_domain(xml_edit.text_of(tree)), facts)
 

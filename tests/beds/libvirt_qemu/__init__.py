@@ -28,7 +28,10 @@ __all__ = [
     "missing_for_containers",
 ]
 
-_HOST_PROGRAMS = ("libvirtd", "qemu-system-x86_64", "qemu-img", "dnsmasq", "unshare", "nsenter", "ip", "bash")
+_HOST_PROGRAMS = (
+    *("libvirtd", "qemu-system-x86_64", "qemu-img", "dnsmasq", "unshare", "nsenter", "ip", "bash"),
+    *("ebtables", "ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl"),
+)
 _DEBIAN_PROGRAMS = ("apt-get", "apt-cache", "dpkg-deb")
 _CONTAINERS = "/usr/lib/libvirt/libvirt_lxc"
 _BOOT_LOADERS = ("/usr/lib/syslinux/mbr/mbr.bin", "/usr/lib/ISOLINUX/isolinux.bin")

@@ -33,6 +33,7 @@ own lib /var/lib/libvirt
 own cache /var/cache/libvirt
 own log /var/log/libvirt
 own swtpm-localca /var/lib/swtpm-localca
+own ovs /run/openvswitch
 mount --bind "$home/hosts" /etc/hosts
 
 # The old /sys shows the network devices of the namespace we left. Its control groups would stay in the list of
@@ -47,6 +48,14 @@ if [ $# -gt 0 ]; then
     done
 fi
 ip link set lo up
+
+# The device nodes of macvtap, which udev would make: libvirt opens one a fifth of a second after it made the link.
+ip monitor link </dev/null | while read -r _; do
+    for tap in /sys/class/net/*/macvtap/tap*; do
+        node=/dev/${tap##*/}
+        [ ! -e "$tap/dev" ] || [ -e "$node" ] || mknod "$node" c $(tr : ' ' <"$tap/dev")
+    done
+done &
 
 # Our standard input is the owner's lifeline: a line asks for another libvirtd, its end means that the owner is
 # gone. PID 1 then returns, and the kernel takes every process of the host with it. bash reaps orphans meanwhile.
