@@ -70,7 +70,7 @@ def _driver(target: Target, connection: Connection) -> Driver:
         switches=Switches(connection),
         datastores=Datastores(connection),
         volumes=Volumes(connection),
-        snapshots=Snapshots(connection, vms.get) if able.snapshots else None,
+        snapshots=Snapshots(connection, vms.get, filters) if able.snapshots else None,
         guests=Guests(connection) if able.guest_addresses else None,
         consoles=Consoles(connection) if able.display else None,
         translate=translate,

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -58,6 +58,11 @@ def filter_name(vm_id: str, nic_id: str) -> str:
     return f"{PREFIX}{vm_id}-{re.sub(r'[^A-Za-z0-9_-]', '', nic_id)}"
 
 
+def has_filter(domain: ET.Element) -> bool:
+    """Whether a card of the domain has a filter of ours."""
+    return any(own_filter(nic) for nic in domain.iterfind("devices/interface"))
+
+
 class Filters:
     """The network filters of cards; ``able`` is whether the daemon has any."""
 
@@ -76,6 +81,32 @@ class Filters:
         name = own_filter(nic)
         if name is not None and known is not None and filtered(known.policy):
             self._connection.conn.nwfilterDefineXML(text_of(filter_element(name, known.policy, known.filter)))
+
+    def restore(self, vm_id: str, domain: ET.Element) -> None:
+        """Make the filters those that a domain has, no more and no less."""
+        self.make(domain)
+        self.keep(vm_id, domain)
+
+    @contextmanager
+    def brought_back(self, vm_id: str, snapshot: ET.Element, read: Callable[[], ET.Element]) -> Iterator[None]:
+        """To be held while a domain is brought back from a snapshot: its cards need the filters that they had then.
+
+        Two calls more, ``read`` being the one of them that tells the domain as it is.
+        """
+        was = read()
+        then = [tree for tag in ("domain", "inactiveDomain") if (tree := snapshot.find(tag)) is not None]
+        if not any(has_filter(tree) for tree in (was, *then)):
+            yield
+            return
+        try:
+            for tree in then:
+                self.make(tree)
+            yield
+        except BaseException:
+            with suppress(libvirt.libvirtError):
+                self.restore(vm_id, was)
+            raise
+        self.keep(vm_id, read())
 
     def keep(self, vm_id: str, domain: ET.Element | None = None) -> None:
         """Remove a VM's filters but for those that its domain names. One call, and one for each that goes."""

@@ -14,9 +14,9 @@ import libvirt
 from hyperkit.backends.libvirt import nic_policy, xml_read, xml_write
 from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
 from hyperkit.backends.libvirt.devices import Editing
-from hyperkit.backends.libvirt.filters import Filters, filter_name
+from hyperkit.backends.libvirt.filters import Filters, filter_name, has_filter
 from hyperkit.backends.libvirt.metadata import Extra, replace
-from hyperkit.backends.libvirt.nic_policy import KnownNic, own_filter
+from hyperkit.backends.libvirt.nic_policy import KnownNic
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.wiring import Wire, plug, wire, wires
 from hyperkit.backends.libvirt.xml_edit import drop, text_of
@@ -114,16 +114,11 @@ class Nics:
             with suppress(libvirt.libvirtError):
                 if editing.active and extra != old:
                     editing.remember(old)
-                self._settle(vm_id, was, editing.tree)
+                if has_filter(was) or has_filter(editing.tree):
+                    self._filters.restore(vm_id, was)
             raise
-        if _has_filter(was):
+        if has_filter(was):
             self._filters.keep(vm_id, editing.tree)
-
-    def _settle(self, vm_id: str, was: ET.Element, tried: ET.Element) -> None:
-        """Make the filters again those that there were."""
-        if _has_filter(was) or _has_filter(tried):
-            self._filters.make(was)
-            self._filters.keep(vm_id, was)
 
     def _record(self, vm_id: str, nic_id: str) -> NicRecord:
         record = self._reader.get(vm_id)
@@ -139,10 +134,6 @@ def _changed(known: KnownNic, change: NicChange) -> KnownNic:
     if change.trunk is not None:
         known = attrs.evolve(known, trunk=change.trunk)
     return known if change.policy is None else attrs.evolve(known, policy=change.policy)
-
-
-def _has_filter(domain: ET.Element) -> bool:
-    return any(own_filter(nic) for nic in domain.iterfind("devices/interface"))
 
 
 def _check_live(nic: ET.Element, change: NicChange, networks: dict[str, Wire]) -> None:

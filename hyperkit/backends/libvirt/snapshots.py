@@ -16,6 +16,7 @@ import libvirt
 from hyperkit.backends.libvirt import internal, snapshot_xml
 from hyperkit.backends.libvirt.chains import extra_of, remember, sources
 from hyperkit.backends.libvirt.external import External
+from hyperkit.backends.libvirt.filters import Filters
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.internal import Internal
 from hyperkit.backends.libvirt.listing import unless_gone
@@ -41,8 +42,9 @@ _TOPOLOGICAL = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
 class Snapshots:
     """See `hyperkit.driver.SnapshotPort`. A snapshot's id is the name it has in libvirt."""
 
-    def __init__(self, connection: Connection, read: Callable[[str], VMRecord]) -> None:
+    def __init__(self, connection: Connection, read: Callable[[str], VMRecord], filters: Filters) -> None:
         self._connection = connection
+        self._filters = filters
         images = Images(connection)
         self._images = images
         self._internal = Internal(connection, images, read)
@@ -117,9 +119,9 @@ class Snapshots:
         snapshot = self._snapshot(domain, snapshot_id)
         if _kind(_trees(domain)) == "external":
             self._external.check_revert(domain, snapshot)
-            return _job("revert", lambda: self._edited(vm_id, self._external.revert, domain, snapshot), "reverting")
+            return _job("revert", lambda: self._back(vm_id, snapshot, self._external.revert, domain), "reverting")
         self._internal.check_revert(snapshot)
-        return _job("revert", lambda: self._edited(vm_id, self._internal.revert, domain, vm_id, snapshot), "reverting")
+        return _job("revert", lambda: self._back(vm_id, snapshot, self._internal.revert, domain, vm_id), "reverting")
 
     def delete(self, vm_id: str, snapshot_id: str, children: bool) -> Job[None] | None:
         """See the contract."""
@@ -140,6 +142,15 @@ class Snapshots:
     def _edited(self, vm_id: str, work: Callable[..., T], *args: Any) -> T:
         with self._connection.editing(vm_id):
             return work(*args)
+
+    def _back(self, vm_id: str, snapshot: Any, revert: Callable[..., VMRecord], domain: Any, *args: Any) -> VMRecord:
+        with (
+            self._connection.editing(vm_id),
+            self._filters.brought_back(
+                vm_id, parse_domain(snapshot.getXMLDesc(0)), lambda: parse_domain(domain.XMLDesc(0))
+            ),
+        ):
+            return revert(domain, *args, snapshot)
 
     def _take(self, domain: Any, vm_id: str, spec: SnapshotSpec) -> SnapshotRecord:
         trees = _trees(domain)
