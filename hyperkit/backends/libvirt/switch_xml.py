@@ -44,8 +44,8 @@ def new_network(spec: SwitchSpec, *, bridge: bool) -> ET.Element:
             ET.SubElement(forward, "interface", dev=spec.uplink)
         if spec.openvswitch:
             ET.SubElement(tree, "virtualport", type="openvswitch")
-        if spec.vlan is not None:
-            ET.SubElement(ET.SubElement(tree, "vlan"), "tag", id=str(spec.vlan))
+            # Without any, a port of Open vSwitch carries all VLANs with their tags; 0 is where frames have none.
+            ET.SubElement(ET.SubElement(tree, "vlan"), "tag", id=str(spec.vlan or 0))
         return tree
     # libvirt chooses the bridge's name. Spanning tree would hold frames back for half a minute.
     ET.SubElement(tree, "bridge", stp="off", delay="0")

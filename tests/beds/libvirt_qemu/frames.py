@@ -53,9 +53,11 @@ class GuestWire:
         self._nic = nic
         self._timeout = timeout
         self._wait(lambda: self._agent("guest-ping") == {}, "an agent")
-        self._upload("/run/frames", program())
-        self.run("chmod 755 /run/frames; /run/frames hear $0 $1 >/run/heard 2>/dev/null </dev/null &", nic, MARK.hex())
-        self._wait(lambda: "listening" in self.run("cat /run/heard"), "a listener")
+        if self.run("ls /run").find("frames") < 0:
+            self._upload("/run/frames", program())
+        self.run("chmod 755 /run/frames; ip link set $0 up; touch /run/heard-$0", nic)
+        self.run("/run/frames hear $0 $1 >/run/heard-$0 2>/dev/null </dev/null &", nic, MARK.hex())
+        self._wait(lambda: "listening" in self.run("cat /run/heard-$0", nic), "a listener")
 
     def run(self, script: str, *arguments: str) -> str:
         """Run a script in the guest's shell and return what it prints; it must succeed."""
@@ -74,7 +76,7 @@ class GuestWire:
 
     def send(self, frames: Iterable[Frame]) -> None:
         """Send frames as they are."""
-        self.run("nic=$0; exec /run/frames send $nic \"$@\"", self._nic, *(frame.hex() for frame in frames))
+        self.run('nic=$0; exec /run/frames send $nic "$@"', self._nic, *(frame.hex() for frame in frames))
 
     def wait_until_heard(self, number: int) -> set[int]:
         """The numbers of all frames that were heard so far; this one is among them.
@@ -86,7 +88,7 @@ class GuestWire:
 
     def heard(self) -> set[int]:
         """The numbers of all frames that were heard so far."""
-        return {int(line, 16) for line in self.run("cat /run/heard").split()[1:]}
+        return {int(line, 16) for line in self.run("cat /run/heard-$0", self._nic).split()[1:]}
 
     def _ended(self, pid: int) -> Any:
         status = self._agent("guest-exec-status", pid=pid)
@@ -144,10 +146,12 @@ def numbered(frame: Frame, number: int) -> Frame:
 # Frames
 
 
-def ethernet(source: str, kind: int, payload: bytes = b"", to: str = "ff:ff:ff:ff:ff:ff", vlan: int | None = None) -> Frame:
-    """A frame of some kind (its EtherType), tagged if it has a VLAN."""
+def ethernet(
+    source: str, kind: int, payload: bytes = b"", to: str = "ff:ff:ff:ff:ff:ff", vlan: int | None = None
+) -> Frame:
+    """A frame to everybody, of some kind (its EtherType), tagged if it has a VLAN."""
     tag = b"" if vlan is None else struct.pack("!HH", 0x8100, vlan)
-    return _mac(to) + _mac(source) + tag + struct.pack("!H", kind) + payload
+    return b"\xff" * 6 + _mac(source) + tag + struct.pack("!H", kind) + payload
 
 
 def plain(source: str, vlan: int | None = None) -> Frame:
