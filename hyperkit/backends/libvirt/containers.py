@@ -27,6 +27,7 @@ from hyperkit.backends.libvirt import metadata, xml_edit, xml_write
 from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.find_image import check_directory
 from hyperkit.backends.libvirt.reader import parse_domain
+from hyperkit.backends.libvirt.wiring import Wire
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.capabilities import Capabilities
 from hyperkit.checks import refuse
@@ -65,8 +66,8 @@ CAPABILITIES = Capabilities(
 """What the driver has. Networks, storage and control groups are the host's affair: see `capabilities`."""
 
 
-def new_container(spec: VMSpec, networks: Mapping[str, str], platform: Platform) -> ET.Element:
-    """The domain that a spec with a container asks for; ``networks`` are names by id.
+def new_container(spec: VMSpec, networks: Mapping[str, Wire], platform: Platform) -> ET.Element:
+    """The domain that a spec with a container asks for; ``networks`` are those its NICs name, by id.
 
     Its UUID is chosen here, as of every new domain.
 
@@ -77,7 +78,8 @@ def new_container(spec: VMSpec, networks: Mapping[str, str], platform: Platform)
     assert container is not None  # noqa: S101  what the caller has looked at
     domain = ET.Element("domain", type=platform.domain_type)
     xml_edit.set_name(domain, spec.name)
-    ET.SubElement(domain, "uuid").text = str(uuid.uuid4())
+    vm_id = str(uuid.uuid4())
+    ET.SubElement(domain, "uuid").text = vm_id
     os = ET.SubElement(domain, "os")
     ET.SubElement(os, "type", arch=platform.arch).text = "exe"
     ET.SubElement(os, "init").text = container.init
@@ -103,7 +105,7 @@ def new_container(spec: VMSpec, networks: Mapping[str, str], platform: Platform)
         ET.SubElement(filesystem, "source", dir=container.root)
         ET.SubElement(filesystem, "target", dir="/")
     for nic in spec.nics:
-        devices.append(xml_write.nic_element(nic, networks, platform))
+        devices.append(xml_write.nic_element(nic, vm_id, networks, platform))
     ET.SubElement(devices, "console", type="pty")
     return domain
 
