@@ -167,7 +167,7 @@ class External:
         if children:
             snapshot.delete(METADATA_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN)
         else:
-            forget(domain, snapshot)
+            forget(domain, snapshot, METADATA_ONLY)
         self.chains.tidy(domain)
         merging.merge(domain)
 

@@ -10,6 +10,7 @@ import libvirt
 from hyperkit.backends.libvirt import snapshot_xml, xml_edit
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.xml_edit import parse_whole, text_of
+from hyperkit.backends.libvirt.xml_read import source_of, target_of
 
 SECURE = libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE
 """For XML that is to be given back: without it a screen's password would be lost."""
@@ -28,12 +29,13 @@ def make_current(domain: Any, snapshot: Any) -> None:
     domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), _REDEFINE | _CURRENT)
 
 
-def forget(domain: Any, snapshot: Any) -> None:
-    """Have libvirt forget one snapshot, and only that.
+def forget(domain: Any, snapshot: Any, flags: int) -> None:
+    """Have libvirt delete one snapshot, and only that.
 
-    Told to forget one that has children, libvirt 9.0 writes into those that they hold the image it held, as if the
-    two had been merged, and a revert to them would bring back the wrong disk. So they become its parent's children
-    first, and what they hold is compared afterwards.
+    libvirt 9.0 goes on to its children then, as if it had merged their images. It writes into an external one that
+    it holds the image that its parent held, so that a revert to it would bring back the wrong disk; and it fails,
+    when all is done, if the VM does not have a disk any more. So they become its parent's children first, and what
+    they hold is compared afterwards.
     """
     parent = parse_domain(snapshot.getXMLDesc(0)).find("parent")
     for child in snapshot.listAllChildren(0):
@@ -44,7 +46,13 @@ def forget(domain: Any, snapshot: Any) -> None:
         redefine(domain, child, tree)
     others = [each for each in domain.listAllSnapshots(0) if each.getName() != snapshot.getName()]
     before = [parse_whole(each.getXMLDesc(SECURE)) for each in others]
-    snapshot.delete(METADATA_ONLY)
+    snapshot.delete(flags)
     for other, tree in zip(others, before, strict=True):
-        if snapshot_xml.frozen(parse_domain(other.getXMLDesc(0))) != snapshot_xml.frozen(tree):
+        if _images(parse_domain(other.getXMLDesc(0))) != _images(tree):
             redefine(domain, other, tree)
+
+
+def _images(snapshot: ET.Element) -> list[tuple[str, str | None, str]]:
+    """Of each disk of a snapshot, its image and that one's format."""
+    disks = snapshot.iterfind(".//devices/disk")
+    return [(target_of(disk), source_of(disk), snapshot_xml.format_of(disk)) for disk in disks]

@@ -134,7 +134,7 @@ class Snapshots:
             if external:
                 self._external.delete(domain, snapshot, children, merging)
             else:
-                self._internal.delete(snapshot, children)
+                self._internal.delete(domain, snapshot, children)
                 self._external.chains.tidy(domain)  # labels of what is gone
 
         return ThreadJob("delete", lambda: self._edited(vm_id, work), progress=merging.progress)

@@ -339,6 +339,17 @@ class TestDelete:
         assert vm.current() == "a"
         assert [tags(path) for path in vm.paths] == [["a"]] * 2
 
+    def test_of_a_disk_that_is_detached(self, vm: VM) -> None:
+        first, second = vm.take("first"), vm.take("second")
+        vm.driver.disks.detach(vm.id, "vdb")
+        third = vm.take("third")
+        vm.delete(first)
+        assert vm.tree() == {"second": None, "third": "second"}
+        assert vm.current() == "third"
+        assert [sorted(tags(path)) for path in vm.paths] == [["second", "third"], ["second"]]
+        assert len(vm.revert(second).disks) == 2
+        assert len(vm.revert(third).disks) == 1
+
     def test_not_there(self, vm: VM) -> None:
         for call in (
             lambda: vm.port.delete(vm.id, "nonsense", False), lambda: vm.port.revert(vm.id, "nonsense"),
