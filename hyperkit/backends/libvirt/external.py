@@ -164,10 +164,7 @@ class External:
 
     def delete(self, domain: Any, snapshot: Any, children: bool, merging: Merging) -> None:
         """Forget it, then its files that nothing needs any more."""
-        if children:
-            snapshot.delete(METADATA_ONLY | libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN)
-        else:
-            forget(domain, snapshot, METADATA_ONLY)
+        forget(domain, snapshot, METADATA_ONLY, children=children)
         self.chains.tidy(domain)
         merging.merge(domain)
 

@@ -97,13 +97,11 @@ class Internal:
         return record
 
     def delete(self, domain: Any, snapshot: Any, children: bool) -> None:
-        """Delete it. The test driver gives its children to its parent and does no more, as it should be."""
-        if children:
-            snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN)
-        elif self._connection.kind == "QEMU":
-            forget(domain, snapshot, 0)
+        """Delete it. The test driver is as good as libvirt's word."""
+        if self._connection.kind == "QEMU":
+            forget(domain, snapshot, 0, children=children)
         else:
-            snapshot.delete(0)
+            snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0)
 
 
 def possible(tree: ET.Element, *, active: bool) -> bool:

@@ -15,6 +15,7 @@ from hyperkit.backends.libvirt.xml_read import source_of, target_of
 SECURE = libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE
 """For XML that is to be given back: without it a screen's password would be lost."""
 METADATA_ONLY = libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY
+_BELOW = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS | libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
 _REDEFINE = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
 _CURRENT = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
 
@@ -29,24 +30,30 @@ def make_current(domain: Any, snapshot: Any) -> None:
     domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), _REDEFINE | _CURRENT)
 
 
-def forget(domain: Any, snapshot: Any, flags: int) -> None:
-    """Have libvirt delete one snapshot, and only that.
+def forget(domain: Any, snapshot: Any, flags: int, *, children: bool) -> None:
+    """Have libvirt delete one snapshot, or the tree below it too, and only that.
 
-    libvirt 9.0 goes on to its children then, as if it had merged their images. It writes into an external one that
-    it holds the image that its parent held, so that a revert to it would bring back the wrong disk; and it fails,
-    when all is done, if the VM does not have a disk any more. So they become its parent's children first, and what
-    they hold is compared afterwards.
+    Having deleted one, libvirt 9.0 goes on to its children, as if it had merged their images. It writes into an
+    external one that it holds the image that its parent held, so that a revert to it would bring back the wrong disk.
+    If the VM does not have one of the disks any more it fails, when all is done; told to delete the children too, it
+    even crashes. So none that has children is ever deleted: they become its parent's first, or go first. What the
+    others hold is compared afterwards.
     """
-    parent = parse_domain(snapshot.getXMLDesc(0)).find("parent")
-    for child in snapshot.listAllChildren(0):
-        tree = parse_whole(child.getXMLDesc(SECURE))
-        xml_edit.drop(tree, "parent")
-        if parent is not None:
-            tree.append(parent)
-        redefine(domain, child, tree)
-    others = [each for each in domain.listAllSnapshots(0) if each.getName() != snapshot.getName()]
+    below = snapshot.listAllChildren(_BELOW) if children else []
+    if not children:
+        parent = parse_domain(snapshot.getXMLDesc(0)).find("parent")
+        for child in snapshot.listAllChildren(0):
+            tree = parse_whole(child.getXMLDesc(SECURE))
+            xml_edit.drop(tree, "parent")
+            if parent is not None:
+                tree.append(parent)
+            redefine(domain, child, tree)
+    doomed = [*reversed(below), snapshot]
+    names = {each.getName() for each in doomed}
+    others = [each for each in domain.listAllSnapshots(0) if each.getName() not in names]
     before = [parse_whole(each.getXMLDesc(SECURE)) for each in others]
-    snapshot.delete(flags)
+    for each in doomed:
+        each.delete(flags)
     for other, tree in zip(others, before, strict=True):
         if _images(parse_domain(other.getXMLDesc(0))) != _images(tree):
             redefine(domain, other, tree)

@@ -350,6 +350,15 @@ class TestDelete:
         assert len(vm.revert(second).disks) == 2
         assert len(vm.revert(third).disks) == 1
 
+    def test_the_tree_below_one_with_a_disk_that_is_detached(self, vm: VM) -> None:
+        """Deleting it in one call ends libvirtd 9.0."""
+        root, _ = vm.take("root"), vm.take("child")
+        vm.driver.disks.detach(vm.id, "vdb")
+        vm.take("grandchild")
+        vm.delete(root, children=True)
+        assert vm.tree() == {}
+        assert tags(vm.paths[0]) == []
+
     def test_not_there(self, vm: VM) -> None:
         for call in (
             lambda: vm.port.delete(vm.id, "nonsense", False), lambda: vm.port.revert(vm.id, "nonsense"),
