@@ -122,7 +122,6 @@ LXC = Capabilities(
     cpu_limit=True,
     cpu_shares=True,
     memory_limit=True,
-    hot_allocation=True,
     attach=True,
     switch_external=True,
     switch_internal=True,

@@ -29,6 +29,8 @@ from hyperkit import (
     Timeout,
     Unsupported,
 )
+from hyperkit.backends.fake.profiles import PROFILES
+from hyperkit.capabilities import names
 from hyperkit.tasks import wait_until
 from tests.beds.libvirt_qemu import ContainerRoot, LibvirtHost, missing_for_containers
 
@@ -113,6 +115,11 @@ def test_what_the_host_says_of_itself(host: Host) -> None:
     for words, act in refused.items():
         with pytest.raises(Unsupported, match=words):
             act()
+
+
+def test_the_fakes_profile_is_what_a_real_host_can(host: Host) -> None:
+    told = {name for name in names() if getattr(host.capabilities, name)}
+    assert told == {name for name in names() if getattr(PROFILES["lxc"], name)}
 
 
 def test_init_gets_its_words_and_variables(host: Host, root: ContainerRoot, make: Callable[..., VM]) -> None:
