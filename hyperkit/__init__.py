@@ -47,6 +47,7 @@ from hyperkit.host import Host
 from hyperkit.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
 from hyperkit.jobs import Progress
 from hyperkit.leases import StaticLease
+from hyperkit.metrics import DiskMetrics, DiskRates, MetricsRecord, NicMetrics, NicRates, Rates
 from hyperkit.nic import Nic
 from hyperkit.records import HypervisorType, to_dict
 from hyperkit.snapshot import Snapshot
@@ -101,6 +102,8 @@ __all__ = [
     "Disk",
     "DiskBus",
     "DiskFormat",
+    "DiskMetrics",
+    "DiskRates",
     "DiskSpec",
     "Event",
     "Firmware",
@@ -114,13 +117,17 @@ __all__ = [
     "IsolationPolicy",
     "KernelBoot",
     "KiB",
+    "MetricsRecord",
     "MiB",
     "Nic",
+    "NicMetrics",
+    "NicRates",
     "NicSpec",
     "NotFound",
     "PermissionDenied",
     "PowerState",
     "Progress",
+    "Rates",
     "ResourceExhausted",
     "SerialConsole",
     "Snapshot",

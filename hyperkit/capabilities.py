@@ -215,6 +215,7 @@ class Capabilities:
     events_pushed: bool = _can(
         "Does the host report changes by itself?", "report changes by itself", instead="host.events compares records"
     )
+    metrics: bool = _can("Does the host count what a VM uses?", "tell what a VM uses")
 
     # Limits
     max_cpus: int | None = None

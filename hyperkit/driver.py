@@ -32,6 +32,7 @@ from hyperkit.clock import Clock, SystemClock
 from hyperkit.errors import HyperkitError
 from hyperkit.guest_records import CommandResult, DisplayRecord, GuestRecord
 from hyperkit.jobs import Job
+from hyperkit.metrics import MetricsRecord
 from hyperkit.records import (
     AddressRecord,
     DatastoreRecord,
@@ -726,6 +727,26 @@ class EventPort(Protocol):
         ...
 
 
+class MetricsPort(Protocol):
+    """What VMs use."""
+
+    def read(self, vm_ids: Sequence[str] | None) -> Sequence[MetricsRecord]:
+        """Read the counters of these VMs, or of all, in a number of round trips that does not grow with theirs.
+
+        Requires: `metrics`.
+
+        Behaviour:
+            * All VMs are measured, or those that are named; one that is gone is left out.
+            * The time of a reading is aware and in UTC.
+            * A VM that is off has used nothing and has no memory.
+            * A VM that runs has the memory that it was given.
+            * The CPU time of a VM that runs grows.
+            * The disks and NICs measured have the ids that the record has.
+            * A VM that was started again counts from zero.
+        """
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class Driver:
     """One connection to one host: all that the objects above need.
@@ -756,6 +777,7 @@ class Driver:
     guests: GuestPort | None = None
     consoles: ConsolePort | None = None
     events: EventPort | None = None
+    metrics: MetricsPort | None = None
     translate: Callable[[Exception], HyperkitError | None]
     native: Callable[[], object] = attrs.field(default=lambda: None, repr=False)
     close: Callable[[], None]
@@ -774,6 +796,7 @@ PORTS: Mapping[str, type] = {
     "guests": GuestPort,
     "consoles": ConsolePort,
     "events": EventPort,
+    "metrics": MetricsPort,
 }
 """The ports by their name in `Driver`; an operation is called ``port.method``, as in ``vms.create``."""
 

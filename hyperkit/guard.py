@@ -231,6 +231,7 @@ NEEDS: dict[str, Callable[..., Iterator[str]]] = {
     "consoles.send_keys": _always("send_keys"),
     "consoles.displays": _always("display"),
     "consoles.serial": _always("serial_console"),
+    "metrics.read": _always("metrics"),
 }
 """What each operation needs, from its arguments; an operation that is not here needs nothing."""
 

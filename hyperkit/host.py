@@ -10,6 +10,7 @@ from hyperkit.clock import Clock
 from hyperkit.datastore import DatastoreCollection
 from hyperkit.driver import Driver
 from hyperkit.events import EventSource
+from hyperkit.metrics import MetricsSource
 from hyperkit.records import HostRecord
 from hyperkit.switch import SwitchCollection
 from hyperkit.vms import VMCollection
@@ -23,6 +24,7 @@ class Host:
         switches: its virtual switches.
         datastores: its places for disk images.
         events: what happens on it.
+        metrics: what its virtual machines use.
         info: its facts, read at `connect` and by `refresh`.
     """
 
@@ -34,6 +36,7 @@ class Host:
         self.switches = SwitchCollection(self)
         self.datastores = DatastoreCollection(self)
         self.events = EventSource(self)
+        self.metrics = MetricsSource(self)
 
     @property
     def name(self) -> str:

@@ -9,9 +9,10 @@ from hyperkit import checks, guard
 from hyperkit.change import allowed_change
 from hyperkit.console import Console
 from hyperkit.disk import Cdroms, Disk, Disks
-from hyperkit.errors import InvalidState, Timeout
+from hyperkit.errors import InvalidState, NotFound, Timeout
 from hyperkit.guest import Guest
 from hyperkit.handle import Handle
+from hyperkit.metrics import MetricsRecord
 from hyperkit.nic import Nics
 from hyperkit.records import AddressRecord, DiskRecord, PowerRecord, VMRecord, changed
 from hyperkit.resolve import check_unused
@@ -266,6 +267,20 @@ class VM(Handle[VMRecord]):
             what=f"{self.label} to be {state.value}",
         )
         return self
+
+    def metrics(self) -> MetricsRecord:
+        """Read what it has used since it was started; ``vm.metrics().since(before)`` makes rates of two readings.
+
+        Raises:
+            NotFound: it is gone.
+            Unsupported: the host counts nothing.
+        """
+        found = self._call(self._host.metrics.read, [self])
+        if not found:
+            raise NotFound(
+                f"{self.label} is gone", backend=self._host.url, operation="metrics.read", resource=self.label
+            )
+        return found[0]
 
     def addresses(self) -> list[AddressRecord]:
         """The guest's addresses, as its host learns them from leases, ARP or an agent; may be empty.

@@ -15,14 +15,16 @@ import attrs
 from hyperkit import checks, connect
 from hyperkit.backends.fake import forget
 from hyperkit.backends.fake.inside import Inside
-from hyperkit.backends.fake.world import World
+from hyperkit.backends.fake.metrics import measure
+from hyperkit.backends.fake.world import Machine, World
 from hyperkit.capabilities import Capabilities, names
 from hyperkit.clock import VirtualClock
 from hyperkit.errors import InvalidRequest
 from hyperkit.host import Host
 from hyperkit.testing.calls import Calls
 from hyperkit.testing.faults import Faults
-from hyperkit.testing.seeding import Seed, change_guest, seed
+from hyperkit.testing.load import set_counters, set_rates
+from hyperkit.testing.seeding import Seed, change_guest, find_machine, seed
 from hyperkit.vm import VM
 
 _numbers = itertools.count(1)
@@ -97,6 +99,42 @@ class Fake:
             NotFound: no such VM.
         """
         return self.world.machine(vm.id if isinstance(vm, VM) else self.host.vms.one(name=vm).id).inside
+
+    def load(self, vm: VM | str, **rates: float) -> None:
+        """Let a VM, given as an object or by name, do so much in each second that it runs, from now on.
+
+        Args:
+            rates: ``cpu_seconds`` of the VM; ``read_bytes`` and the other counters of `DiskMetrics` of each disk;
+                ``rx_bytes`` and the other counters of `NicMetrics` of each NIC that has a link to a switch.
+
+        Raises:
+            InvalidRequest: no such counter, or a number below zero.
+            NotFound: no such VM.
+        """
+        with self._counting(vm) as machine:
+            set_rates(machine, rates)
+
+    def counters(self, vm: VM | str, device: str = "", **counters: float) -> None:
+        """Let the counters of a VM that runs, given as an object or by name, show this now.
+
+        Args:
+            device: a disk's, drive's or NIC's id; the VM itself has ``cpu_seconds``, ``memory_used`` and
+                ``memory_resident``.
+
+        Raises:
+            InvalidRequest: no such device or counter, a number below zero, or the VM does not run.
+            NotFound: no such VM.
+        """
+        with self._counting(vm) as machine:
+            set_counters(machine, device, counters)
+
+    @contextmanager
+    def _counting(self, vm: VM | str) -> Iterator[Machine]:
+        """A VM whose counters are up to now."""
+        with self.world.lock:
+            machine = find_machine(self.world, vm.id if isinstance(vm, VM) else vm)
+            measure(self.world, machine)
+            yield machine
 
     @property
     def clock(self) -> VirtualClock:

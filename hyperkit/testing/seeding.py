@@ -124,8 +124,17 @@ def change_guest(world: World, vm: str, guest: Mapping[str, Any]) -> None:
         NotFound: no such VM, or several of this name.
     """
     with world.lock, _at("guest"):
-        records = {vm_id: machine.record for vm_id, machine in world.machines.items()}
-        change(world.machines[_id("VM", records, vm)], guest)
+        change(find_machine(world, vm), guest)
+
+
+def find_machine(world: World, vm: str) -> Machine:
+    """The VM of this id or name.
+
+    Raises:
+        NotFound: no such VM, or several of this name.
+    """
+    records = {vm_id: machine.record for vm_id, machine in world.machines.items()}
+    return world.machines[_id("VM", records, vm)]
 
 
 class _Seeding:

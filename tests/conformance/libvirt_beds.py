@@ -103,6 +103,9 @@ class LibvirtLxcBed(Bed):
     name = "libvirt-lxc"
     uplink = "br1"
     boots = True
+    cannot_verify = {
+        "test_the_cpu_time_of_a_vm_that_runs_grows": "its containers sleep until they are spoken to, and use no CPU",
+    }
 
     def __init__(self, host: LibvirtHost) -> None:
         super().__init__()

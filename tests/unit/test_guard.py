@@ -152,6 +152,7 @@ def test_guarded_operations_exist(operation: str) -> None:
         ("consoles.send_keys", ("id", KeySpec((("a",),)))),
         ("consoles.displays", ("id",)),
         ("consoles.serial", ("id", False)),
+        ("metrics.read", (None,)),
     ],
 )
 def test_what_a_call_needs_are_capabilities(operation: str, args: tuple[Any, ...]) -> None:
@@ -299,6 +300,7 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("snapshots.create", ("id", SnapshotSpec("s", memory=True)), {"snapshots", "snapshot_memory"}),
         ("snapshots.create", ("id", SnapshotSpec("s", quiesce=True)), {"snapshots", "snapshot_quiesced"}),
         ("guests.addresses", ("id",), {"guest_addresses"}),
+        ("metrics.read", (["id"],), {"metrics"}),
         # Reading and deleting need nothing
         ("vms.list", (), set()),
         ("vms.get", ("id",), set()),

@@ -25,6 +25,7 @@ from hyperkit.backends.fake.events import FakeEvents
 from hyperkit.backends.fake.guests import FakeGuests
 from hyperkit.backends.fake.host import FakeHost
 from hyperkit.backends.fake.jobs import JobMode
+from hyperkit.backends.fake.metrics import FakeMetrics
 from hyperkit.backends.fake.nics import FakeNics
 from hyperkit.backends.fake.profiles import PROFILES
 from hyperkit.backends.fake.snapshots import FakeSnapshots
@@ -78,6 +79,7 @@ def driver(world: World, url: str = "fake://") -> Driver:
         else None,
         consoles=FakeConsoles(world) if _any(world, "screenshot", "send_keys", "serial_console", "display") else None,
         events=FakeEvents(world) if world.capabilities.events_pushed else None,
+        metrics=FakeMetrics(world) if world.capabilities.metrics else None,
         translate=_nothing_of_a_vendor,
         native=lambda: world,
         close=_stays_in_memory,

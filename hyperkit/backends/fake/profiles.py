@@ -131,6 +131,7 @@ LXC = Capabilities(
     volumes=True,
     transfer=True,
     guest_addresses=True,
+    metrics=True,
     disk_formats=("qcow2", "raw"),
 )
 """Containers by libvirt's LXC driver: no machine, so no firmware, disks, snapshots or suspending to disk."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from hyperkit.backends.fake.activity import Activity
 from hyperkit.backends.fake.inside import Boot, Inside, Scripted
 from hyperkit.backends.fake.jobs import FakeJob, JobMode
 from hyperkit.backends.fake.memory import IN_MEMORY, NO_MEMORY, carry_dimms
@@ -76,6 +77,7 @@ class Machine:
     saved_dimms: tuple[int, ...] = ()
     inside: Inside = attrs.field(factory=Inside)
     """What a guest shows, tells and does."""
+    activity: Activity = attrs.field(factory=Activity)
 
     @property
     def has_guest(self) -> bool:
@@ -234,11 +236,15 @@ class World:
             machine.saved_dimms = before.dimms
         if before.state is not after.state or before.memory != after.memory:
             self._count_memory(before, after)
+        now = self.clock.monotonic()
+        machine.activity.go_on(before, now)
         machine.record = after
         if before.state is not after.state:
             machine.goes_off_at = None
             if after.state not in IN_MEMORY:
                 machine.inside.hang_up()
+            if after.state in IN_MEMORY and before.state not in IN_MEMORY:
+                machine.activity.begin(now)
             if after.state is PowerState.RUNNING and before.state in NO_MEMORY:
                 self.boot(machine)
         if before.name != after.name:

@@ -21,9 +21,11 @@ from hyperkit.backends.libvirt.filters import Filters
 from hyperkit.backends.libvirt.guests import Guests
 from hyperkit.backends.libvirt.host import HostFacts, identify
 from hyperkit.backends.libvirt.images import Images
+from hyperkit.backends.libvirt.metrics import Metrics
 from hyperkit.backends.libvirt.nics import Nics
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.snapshots import Snapshots
+from hyperkit.backends.libvirt.stats import Stats
 from hyperkit.backends.libvirt.switches import Switches
 from hyperkit.backends.libvirt.vms import VMs
 from hyperkit.backends.libvirt.volumes import Volumes
@@ -55,7 +57,8 @@ def _driver(target: Target, connection: Connection) -> Driver:
     identity = identify(connection, host)
     platform, able = capabilities.probe(connection, host)
     images = Images(connection)
-    reader = Reader(connection, platform.shares)
+    statistics = Stats(connection)
+    reader = Reader(connection, platform.shares, statistics)
     filters = Filters(connection, able=able.nic_acl)
     vms = VMs(connection, platform, images, reader, filters)
     return Driver(
@@ -73,6 +76,7 @@ def _driver(target: Target, connection: Connection) -> Driver:
         snapshots=Snapshots(connection, vms.get, filters) if able.snapshots else None,
         guests=Guests(connection) if able.guest_addresses else None,
         consoles=Consoles(connection) if able.display else None,
+        metrics=Metrics(connection, reader, statistics) if able.metrics else None,
         translate=translate,
         native=lambda: connection.native,
         close=connection.close,

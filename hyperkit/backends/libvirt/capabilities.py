@@ -114,6 +114,7 @@ def _by_kind(connection: Connection, host: ET.Element) -> tuple[Platform, Capabi
         lacks = ("disk_resize", "cpu_shares", "cpu_limit", "snapshot_running_disks", "snapshot_quiesced")
         why = dict.fromkeys(lacks, "libvirt's test driver has no such call")
         why.update(dict.fromkeys(_INSIDE, "libvirt's test driver runs no guests; what it says of them it makes up"))
+        why["metrics"] = "libvirt's test driver counts nothing; what it tells is made up"
         # Devices of a VM that is off are changed by defining it anew, which this driver can.
         return platform, attrs.evolve(
             _COMMON, reset=True, bios=True, uefi=True, attach=True, nic_link=True, max_cpus=most, why=why
@@ -161,6 +162,7 @@ def _lxc(connection: Connection, host: ET.Element) -> tuple[Platform, Capabiliti
         switch_leases=True,
         volumes=True,
         transfer=True,
+        metrics=True,
         disk_formats=_COMMON.disk_formats,
         why=why,
     )
@@ -174,6 +176,7 @@ def _other(kind: str, machines: bool) -> Capabilities:
         cause = "the host has no emulator" if kind == "QEMU" else "the host makes no machines"
         why["bios"] = f"{cause}; hyperkit controls the VMs that there are, and makes none"
     return Capabilities(
+        metrics=True,
         pause=True,
         shutdown=True,
         reboot=True,
@@ -267,6 +270,7 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         send_keys=True,
         serial_console=True,
         display=True,
+        metrics=True,
         max_memory=_MOST_MEMORY,
         max_cpus=int(vcpu.get("max", "0")) or None if vcpu is not None else None,
         # QEMU rounds memory up to MiB when it starts, which would not be what was asked for.

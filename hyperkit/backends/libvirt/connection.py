@@ -77,6 +77,10 @@ class Connection:
         """A new virConnect, for what lasts longer than a call; whoever opens it closes it."""
         return open_session(self._target)[0]
 
+    def leave(self) -> None:
+        """Let the operation that asks go on with a new virConnect: on the present one a call does not come back."""
+        self.sessions.leave()
+
     @property
     def transport(self) -> str:
         """How the daemon is reached: ``ssh``, ``tcp``, ``unix`` …; empty in the URL's own default."""

@@ -8,9 +8,8 @@ What a record costs in round trips, for n VMs::
     get    4 to 6    lookup, XML, state and sizes, autostart; saved memory if the VM is off; the networks if a NIC
                      is in one
 
-``virConnectGetAllDomainStats`` tells the disks' sizes of VMs that are off, too, and with NOWAIT it does not stall
-because one VM's QEMU hangs: that one's sizes are then asked of the storage. Drivers without the call (LXC) and
-those whose answer has no sizes (the test driver) are asked VM by VM.
+The disks' sizes of VMs that are off are among the statistics, too. Those of a VM that hangs, and of a driver whose
+statistics have none (LXC, the test driver), are asked of the storage.
 
 Of a VM that runs, libvirt learns the sizes from QEMU's monitor, which answers within milliseconds at best; that
 is most of the cost of a read. `Reader.power` asks for none.
@@ -20,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
 
 import libvirt
@@ -28,11 +27,12 @@ import libvirt
 from hyperkit.backends.libvirt import errors, states, xml_read
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.listing import read_each
+from hyperkit.backends.libvirt.stats import Stats
+from hyperkit.errors import NotFound
 from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.states import PowerState, StateReason
 
 _STATS = libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_BLOCK
-_NOWAIT = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
 _AUTOSTART = libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART
 _SAVED = libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE
 
@@ -40,16 +40,16 @@ _SAVED = libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE
 class Reader:
     """Makes records; ``shares`` is the host's number for 100 CPU shares."""
 
-    def __init__(self, connection: Connection, shares: int) -> None:
+    def __init__(self, connection: Connection, shares: int, statistics: Stats) -> None:
         self._connection = connection
         self.shares = shares
-        self._bulk = True
         self._saves = True
+        self._statistics = statistics
 
     def list(self) -> Sequence[VMRecord]:
         """Every VM; one that vanishes meanwhile is left out."""
+        found = self._statistics.read(_STATS, None, _state_alone)
         conn = self._connection.conn
-        found = self._stats(None)
         autostart = {domain.UUIDString() for domain in conn.listAllDomains(_AUTOSTART)}
         saved = {domain.UUIDString() for domain in conn.listAllDomains(_SAVED)} if self._saves else set()
         networks = self._connection.networks()
@@ -84,7 +84,7 @@ class Reader:
 
     def read(self, domain: Any) -> VMRecord:
         """One VM whose domain is at hand."""
-        ((_, stats),) = self._stats(domain)
+        ((domain, stats),) = self._statistics.read(_STATS, [domain], _state_alone) or _gone(domain)
         off = stats["state.state"] == libvirt.VIR_DOMAIN_SHUTOFF
         saved = off and self._saved(domain)
         return self._record(parse_domain(domain.XMLDesc(0)), stats, self._autostart(domain), saved, None)
@@ -121,33 +121,6 @@ class Reader:
         facts = xml_read.Facts(state, reason, autostart, sizes, networks, self.shares)
         return xml_read.vm_record(tree, facts)
 
-    def _stats(self, domain: Any | None) -> Sequence[tuple[Any, Mapping[str, Any]]]:
-        """States and disk sizes of one VM or of all."""
-        conn = self._connection.conn
-        if self._bulk:
-            try:
-                if domain is not None:
-                    found = conn.domainListGetStats([domain], _STATS, _NOWAIT)
-                    if not found:  # gone between two calls
-                        domain.state()
-                else:
-                    found = conn.getAllDomainStats(_STATS, _NOWAIT)
-                return found  # type: ignore[no-any-return]
-            except libvirt.libvirtError as error:
-                if error.get_error_code() not in (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED):
-                    raise
-                self._bulk = False
-        one_by_one = []
-        for each in conn.listAllDomains(0) if domain is None else [domain]:
-            try:
-                state, reason = each.state(0)
-            except libvirt.libvirtError as error:
-                if domain is not None or error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                    raise
-            else:
-                one_by_one.append((each, {"state.state": state, "state.reason": reason}))
-        return one_by_one
-
     def _sizes(self, tree: ET.Element, stats: Mapping[str, Any]) -> dict[str, int]:
         """Bytes of each disk by its target."""
         sizes: dict[str, int] = {}
@@ -162,6 +135,17 @@ class Reader:
                 with suppress(libvirt.libvirtError):  # in no pool, or no file at all: the record says None
                     sizes[target] = self._connection.conn.storageVolLookupByPath(path).info()[1]
         return sizes
+
+
+def _state_alone(domain: Any) -> Mapping[str, Any]:
+    state, reason = domain.state(0)
+    return {"state.state": state, "state.reason": reason}
+
+
+def _gone(domain: Any) -> NoReturn:
+    """Raise libvirt's own words for a domain that vanished between two calls."""
+    domain.state(0)
+    raise NotFound(f"no VM with id {domain.UUIDString()!r}")
 
 
 def parse_domain(text: str) -> ET.Element:

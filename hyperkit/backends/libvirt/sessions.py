@@ -51,6 +51,11 @@ class Session:
                 self.shared = not peer
             return self._conn
 
+    def leave(self) -> None:
+        """Let go of a virConnect on which a call does not come back. It ends with the last who holds it: the call."""
+        with self._lock:
+            self._conn = None
+
     def close(self) -> None:
         with self._lock:
             conn, self._conn = self._conn, None
@@ -98,6 +103,11 @@ class Sessions:
         if lease is not None and lease.sessions is self:
             return lease.session.conn
         return self.native
+
+    def leave(self) -> None:
+        """Leave the virConnect of the operation that asks behind; it gets another."""
+        lease = _lease.get()
+        (lease.session if lease is not None and lease.sessions is self else self.first).leave()
 
     @property
     def native(self) -> Any:

@@ -233,6 +233,11 @@ def nic_id(device: ET.Element, before: list[NicRecord]) -> str:
     return f"{mac}#{same + 1}" if same else mac
 
 
+def interface_of(device: ET.Element) -> str:
+    """The host's name of a running VM's ``<interface>``: its tap device, such as ``vnet3``."""
+    return _get(device, "target", "dev")
+
+
 def target_of(device: ET.Element) -> str:
     """What libvirt calls a disk by: ``vda``."""
     return _get(device, "target", "dev")

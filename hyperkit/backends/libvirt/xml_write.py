@@ -131,7 +131,8 @@ def _qemu_devices(devices: ET.Element, platform: Platform) -> None:
     ET.SubElement(channel, "target", type="virtio", name=AGENT)
     rng = ET.SubElement(devices, "rng", model="virtio")
     ET.SubElement(rng, "backend", model="random").text = "/dev/urandom"
-    ET.SubElement(devices, "memballoon", model="virtio")
+    balloon = ET.SubElement(devices, "memballoon", model="virtio")
+    ET.SubElement(balloon, "stats", period="10")  # else no guest tells what it uses
     ET.SubElement(devices, "graphics", type="vnc", port="-1", autoport="yes")
     video = ET.SubElement(devices, "video")
     ET.SubElement(video, "model", type="vga" if platform.x86 else "virtio")

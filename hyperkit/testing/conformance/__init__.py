@@ -23,6 +23,7 @@ from hyperkit.testing.conformance import (
     events,
     guests,
     host,
+    metrics,
     nics,
     snapshots,
     snapshots_revert,
@@ -55,6 +56,7 @@ MODULES: tuple[ModuleType, ...] = (
     guests,
     consoles,
     events,
+    metrics,
 )
 """In the order of the contract."""
 

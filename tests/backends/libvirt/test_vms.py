@@ -25,6 +25,7 @@ from hyperkit.backends.libvirt.connection import Connection  # noqa: E402
 from hyperkit.backends.libvirt.filters import Filters  # noqa: E402
 from hyperkit.backends.libvirt.images import Images  # noqa: E402
 from hyperkit.backends.libvirt.reader import Reader  # noqa: E402
+from hyperkit.backends.libvirt.stats import Stats  # noqa: E402
 from hyperkit.backends.libvirt.vms import VMs  # noqa: E402
 from hyperkit.backends.libvirt.xml_write import Platform  # noqa: E402
 
@@ -84,7 +85,8 @@ class Bed:
         self.connection.sessions.first._conn = Counting(self.raw, self.calls, self._called)
         self.images = Images(self.connection)
         filters = Filters(self.connection, able=False)
-        self.vms = VMs(self.connection, PLATFORM, self.images, Reader(self.connection, 1024), filters)
+        reader = Reader(self.connection, 1024, Stats(self.connection))
+        self.vms = VMs(self.connection, PLATFORM, self.images, reader, filters)
 
     def _called(self, name: str) -> None:
         self.before(name)  # whatever it is by then
