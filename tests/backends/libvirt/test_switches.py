@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import pytest
 
 from hyperkit.driver import Target
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
+from hyperkit.leases import StaticLease
 from hyperkit.records import SwitchRecord
-from hyperkit.specs import SwitchKind, SwitchSpec
+from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 
 libvirt = pytest.importorskip("libvirt")
@@ -132,6 +134,81 @@ class TestCreate:
         assert switch.kind is PRIVATE
         assert switches.get(switch.id).name == name.replace("/", "_")
         assert escape(switch.name) != switch.name
+
+
+def lease(number: int, name: str = "") -> StaticLease:
+    return StaticLease(f"52:54:00:00:00:{number:02x}", f"192.168.150.{number}", name)
+
+
+def hosts(connection: Connection, switch: SwitchRecord, flags: int = 0) -> list[str]:
+    """The addresses that libvirt's network keeps, in its order."""
+    text = connection.conn.networkLookupByUUIDString(switch.id).XMLDesc(flags)
+    return [host.get("ip", "") for host in ET.fromstring(text).iterfind("ip/dhcp/host")]
+
+
+@needs_bed
+class TestLeases:
+    def test_replaced_live_and_lastingly(self, switches: Switches, connection: Connection, host: LibvirtHost) -> None:
+        spec = SwitchSpec("n", INTERNAL, subnet="192.168.150.0/24", leases=[lease(10), lease(20, "two")])
+        switch = switches.create(spec)
+        assert switch.leases == spec.leases
+        wanted = (lease(10), lease(30), lease(20, "zwei"))
+        assert switches.update(switch.id, SwitchChange(leases=wanted)).leases == wanted
+        for flags in (0, libvirt.VIR_NETWORK_XML_INACTIVE):
+            assert hosts(connection, switch, flags) == ["192.168.150.10", "192.168.150.30", "192.168.150.20"]
+        told = (host.home / "lib/dnsmasq/n.hostsfile").read_text()
+        assert "192.168.150.30" in told
+        assert "zwei" in told
+        assert "two" not in told
+
+    def test_of_a_switch_that_is_down(self, switches: Switches, connection: Connection) -> None:
+        switch = switches.create(SwitchSpec("n", INTERNAL, subnet="192.168.150.0/24", leases=[lease(10)]))
+        connection.conn.networkLookupByUUIDString(switch.id).destroy()
+        assert switches.update(switch.id, SwitchChange(leases=[lease(20)])).leases == (lease(20),)
+
+    def test_a_failure_puts_back_what_was_there(self, switches: Switches, connection: Connection) -> None:
+        kept = (lease(10), lease(20), lease(30))
+        switch = switches.create(SwitchSpec("n", INTERNAL, subnet="192.168.150.0/24", leases=kept))
+        twice = StaticLease(lease(40).mac, "192.168.150.41")  # what is above the port would refuse it
+        with pytest.raises(libvirt.libvirtError):
+            switches.update(switch.id, SwitchChange(leases=[lease(10), lease(40), twice]))
+        assert switches.get(switch.id).leases == kept
+        assert hosts(connection, switch, libvirt.VIR_NETWORK_XML_INACTIVE) == [each.address for each in kept]
+
+    def test_what_others_keep_by_other_marks_stays(self, switches: Switches, connection: Connection) -> None:
+        connection.conn.networkDefineXML(
+            "<network><name>o</name><ip address='192.168.150.1' prefix='24'><dhcp>"
+            "<host name='byname' ip='192.168.150.9'/></dhcp></ip></network>"
+        )
+        (switch,) = switches.list()
+        assert (switch.dhcp, switch.leases) == (True, ())
+        switches.update(switch.id, SwitchChange(leases=[lease(20)]))
+        switches.update(switch.id, SwitchChange(leases=[]))
+        assert hosts(connection, switch) == ["192.168.150.9"]
+
+
+@needs_bed
+class TestOpenVSwitch:
+    def test_ports_are_in_no_vlan_unless_told(
+        self, switches: Switches, connection: Connection, host: LibvirtHost
+    ) -> None:
+        host.open_vswitch("ovs1")
+        switch = switches.create(SwitchSpec("v", EXTERNAL, uplink="ovs1", openvswitch=True))
+        assert (switch.openvswitch, switch.vlan, switch.carries_vlans, switch.enforces_policies) == (
+            True,
+            None,
+            True,
+            False,
+        )
+        assert "<tag id='0'/>" in connection.conn.networkLookupByUUIDString(switch.id).XMLDesc()
+        assert switches.create(SwitchSpec("w", EXTERNAL, uplink="ovs1", openvswitch=True, vlan=42)).vlan == 42
+
+    @pytest.mark.parametrize(("uplink", "match"), [("br0", "kernel's own"), ("none", "an interface of the host")])
+    def test_an_uplink_that_is_none(self, switches: Switches, uplink: str, match: str) -> None:
+        with pytest.raises(InvalidRequest, match=match) as caught:
+            switches.create(SwitchSpec("v", EXTERNAL, uplink=uplink, openvswitch=True))
+        assert caught.value.field == "uplink"
+        assert switches.list() == []
 
 
 @needs_bed
