@@ -10,6 +10,7 @@ from hyperkit.clock import Clock
 from hyperkit.driver import GuestPort
 from hyperkit.errors import (
     AgentUnavailable,
+    Busy,
     CommandFailed,
     ConnectionFailed,
     ConnectionLost,
@@ -196,12 +197,9 @@ class Guest:
         def thawed() -> bool | None:
             try:
                 vm._call(port.thaw, vm.id, _ANSWER)
-            except (AgentUnavailable, Timeout, ConnectionLost, ConnectionFailed):
-                # With its memory, what was frozen is gone.
+            except (Busy, ConnectionFailed, ConnectionLost, InvalidState, Timeout):
+                # What was frozen is gone with a guest's memory.
                 return None if self._keeps_memory() else True
-            except InvalidState:
-                if self._keeps_memory():
-                    raise
             return True
 
         what = f"{vm.label} to let its file systems be written; they may be frozen still"

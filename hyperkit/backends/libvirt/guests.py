@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0
 """How long an agent may take to begin a command, and to tell how far it is."""
+_LONG_ANSWER = 60.0
+"""How long the output of a command may take: the agent tells it once, and what comes too late is lost."""
 _BYTES_PER_SECOND = 100_000
 """Of input, at the least: agents read their line in small pieces."""
 
@@ -47,7 +49,7 @@ class Guests:
         return self._connection.repeat(lambda: _info(self._connection.domain(vm_id), timeout))
 
     def execute(self, vm_id: str, command: CommandSpec) -> Job[CommandResult]:
-        """Two calls, and two at each look."""
+        """Two calls, and three at each look."""
         arguments: dict[str, Any] = {
             "path": command.argv[0],
             "arg": command.argv[1:],
@@ -118,7 +120,7 @@ _LOST = {
     " to a file",
     "disappeared while executing": "the guest's agent broke off: the guest reset, the agent ended, or the command said"
     " more than 10 MB, after which libvirt talks to no agent until that, or the VM, is started again",
-    "Invalid parameter 'pid'": "the guest's agent has begun anew and does not know it any more",
+    "Invalid parameter 'pid'": "the guest's agent does not know it any more: it began anew, or answered too late",
 }
 """Why nobody can tell any more how a command ended, by libvirt's words."""
 
@@ -137,11 +139,13 @@ class _Command(Job[CommandResult]):
             self._status = self._ask()
         return self._status or JobStatus(False, Progress(phase="running"))
 
+    def _look(self, domain: Any) -> Any:
+        agent.ask(domain, "guest-ping", _SECONDS)  # one that hangs is to be known soon
+        return agent.ask(domain, "guest-exec-status", _LONG_ANSWER, pid=self._pid)
+
     def _ask(self) -> JobStatus[CommandResult] | None:
         try:
-            said = self._connection.repeat(
-                lambda: agent.ask(self._connection.domain(self._vm_id), "guest-exec-status", _SECONDS, pid=self._pid)
-            )
+            said = self._connection.repeat(lambda: self._look(self._connection.domain(self._vm_id)))
         except libvirt.libvirtError as error:
             why = next((why for words, why in _LOST.items() if words in str(error)), None)
             if why is None:
