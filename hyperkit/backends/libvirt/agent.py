@@ -45,7 +45,9 @@ def ask_if_able(domain: Any, command: str, seconds: float) -> Any:
     try:
         return ask(domain, command, seconds)
     except libvirt.libvirtError as error:
-        if not isinstance(errors.translate(error), Unsupported):
+        # Not of a VM that has no channel to an agent at all.
+        refused = error.get_error_code() == libvirt.VIR_ERR_INTERNAL_ERROR
+        if not refused or not isinstance(errors.translate(error), Unsupported):
             raise
         return None
 

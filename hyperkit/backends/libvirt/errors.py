@@ -226,6 +226,8 @@ def translate(error: Exception) -> HyperkitError | None:
     text = str(error).strip() or f"libvirt said no more than error {code} in domain {domain}"
     if kind is AgentUnavailable:
         return kind(f"no agent answers in the guest: {_INSTALL} (libvirt: {text})")
+    if kind is Unsupported and "guest agent is not configured" in text:
+        text += ": this VM was made without the channel org.qemu.guest_agent.0"
     # A BackendError is all there is to search the web for, so that it has the numbers too.
     return kind(f"{text} (libvirt error {code}/{domain})" if kind is BackendError else text)
 
