@@ -202,11 +202,16 @@ def test_thawing_is_tried_until_it_succeeds() -> None:
         assert fake.calls.count("guests.thaw") == 5
 
 
+def hang_and_fail(fake: Fake) -> None:
+    fake.guest("web1", agent="hangs")
+    raise ZeroDivisionError
+
+
 def test_an_error_within_is_not_hidden_by_a_guest_that_does_not_thaw() -> None:
     with fake_host() as fake:
         vm = running(fake)
         with pytest.raises(ZeroDivisionError) as caught, vm.guest.frozen(timeout=10):
-            _ = fake.guest("web1", agent="hangs") or 1 / 0
+            hang_and_fail(fake)
         assert "file systems of VM 'web1' may be frozen still" in caught.value.__notes__[0]
         with pytest.raises(Timeout, match="may be frozen still"):
             vm.guest.thaw(timeout=10)

@@ -52,11 +52,16 @@ class Consoles:
         return displays(parse_domain(text))
 
     def serial(self, vm_id: str, take: bool) -> ByteStream:
-        """Two calls and a stream."""
-        domain = self._connection.domain(vm_id)
-        stream = domain.connect().newStream(0)
-        domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE if take else 0)
-        return Serial(stream)
+        """A session, two calls and a stream: what waits in a session keeps it from others."""
+        conn = self._connection.open()
+        try:
+            stream = conn.newStream(0)
+            domain = conn.lookupByUUIDString(vm_id)
+            domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE if take else 0)
+        except BaseException:
+            conn.close()
+            raise
+        return Serial(stream, conn)
 
 
 def displays(tree: ET.Element) -> list[DisplayRecord]:

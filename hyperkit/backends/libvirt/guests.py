@@ -145,7 +145,8 @@ class _Command(Job[CommandResult]):
 
     def _ask(self) -> JobStatus[CommandResult] | None:
         try:
-            said = self._connection.repeat(lambda: self._look(self._connection.domain(self._vm_id)))
+            look = self._connection.beside(lambda: self._look(self._connection.domain(self._vm_id)))
+            said = self._connection.repeat(look)
         except libvirt.libvirtError as error:
             why = next((why for words, why in _LOST.items() if words in str(error)), None)
             if why is None:

@@ -1,7 +1,8 @@
 """A serial console: a stream of libvirt's that one thread reads.
 
 A stream that does not block brings nothing unless the event loop runs, and an application's own may not, or be busy.
-One that blocks has no time limit. So a named thread waits in it, and ends with it; who reads takes what it has got.
+One that blocks has no time limit. So a named thread waits in it, in a session of its own, and ends with it; who reads
+takes what it has got.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _MOST = 1024 * 1024
 class Serial(ByteStream):
     """See `hyperkit.streams.ByteStream`."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, conn: Any) -> None:
         self._stream = stream
+        self._conn = conn
         self._changed = threading.Condition()
         self._came = bytearray()
         self._ended = False
@@ -89,11 +91,13 @@ class Serial(ByteStream):
         with suppress(libvirt.libvirtError):
             self._stream.abort()
         self._thread.join()
+        self._stream = None  # it would keep the session open
+        self._conn.close()
 
     def _explained(self, error: libvirt.libvirtError) -> Exception:
         """The error says no more than that it is over; the session tells whether that is all that is over."""
         try:
-            alive = self._stream.connect().isAlive()
+            alive = self._conn.isAlive()
         except libvirt.libvirtError:
             alive = False
         if not alive:
