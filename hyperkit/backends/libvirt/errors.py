@@ -235,6 +235,8 @@ def translate(error: Exception) -> HyperkitError | None:
 def _kind(error: Any) -> type[HyperkitError]:
     code, text = error.get_error_code(), str(error)
     name = _NAMES.get(code, "")
+    if name == "SYSTEM_ERROR" and ("read from agent" in text or "write to agent" in text):  # the VM stopped meanwhile
+        return AgentUnavailable
     if name == "SYSTEM_ERROR":
         return _system_error(error, text)
     if name in ("INTERNAL_ERROR", "OPERATION_FAILED"):
