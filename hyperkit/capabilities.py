@@ -254,6 +254,11 @@ def question(name: str) -> str:
     return str(getattr(attrs.fields(Capabilities), name).metadata["question"])
 
 
+def instead(name: str) -> str:
+    """What to do where a capability is lacking; may be empty."""
+    return str(getattr(attrs.fields(Capabilities), name).metadata["instead"])
+
+
 def names() -> tuple[str, ...]:
     """The capabilities that are questions, in order; the limits are not among them."""
     return tuple(field.name for field in attrs.fields(Capabilities) if "question" in field.metadata)

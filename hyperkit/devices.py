@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from hyperkit.capabilities import instead
 from hyperkit.checks import refuse
 from hyperkit.errors import InvalidState, NotFound
 from hyperkit.handle import PartOfVM, Record
@@ -104,8 +105,8 @@ def require_off_or_hot(vm: VM, hot: str, what: str) -> None:
     able = getattr(vm.host.capabilities, hot)
     if state in (PowerState.RUNNING, PowerState.PAUSED) and able:
         return
-    told = vm.host.capabilities.told(hot)
-    raise _forbidden(vm, what, "" if able else f"; this host cannot do it while a VM runs ({told})")
+    hint = f"; this host cannot do it while a VM runs ({vm.host.capabilities.told(hot)}); {instead(hot)}"
+    raise _forbidden(vm, what, "" if able else hint)
 
 
 def require_off(vm: VM, what: str) -> None:

@@ -132,12 +132,17 @@ class Cdrom(Device[CdromRecord]):
 
         Raises:
             NotFound: no such image; the drive keeps what it has.
+            Busy: the VM's guest uses what is in it, and has locked the drive.
         """
         checks.path("iso", iso)
         return self._set(iso)
 
     def eject(self) -> Cdrom:
-        """Take the image out; an empty drive is left as it is."""
+        """Take the image out; an empty drive is left as it is.
+
+        Raises:
+            Busy: the VM's guest uses it, and has locked the drive.
+        """
         return self._set(None)
 
     def _set(self, iso: str | None) -> Cdrom:

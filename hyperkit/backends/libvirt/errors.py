@@ -172,7 +172,10 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
     ("cannot set up guest memory", ResourceExhausted),
     ('Failed to get "write" lock', Busy),
     ('Failed to get shared "write" lock', Busy),
-    ("rejected by the guest", Busy),  # the unplugging of a device
+    # The unplugging of a device: the guest says no, or has no system yet that could be asked.
+    ("rejected by the guest", Busy),
+    ("unplug request for not supported device type", Busy),
+    ("timed out waiting to open tray", Busy),  # the guest has the CD mounted
     # Of the guest's agent, whose own words follow libvirt's.
     ("the agent is in frozen state", InvalidState),
     ("has been disabled", Unsupported),

@@ -184,3 +184,27 @@ def test_containers_of_another_machine_are_not_asked_for_their_shares(groups: Pa
     _, caps = capabilities.probe(connection, ET.fromstring(CONTAINERS))
     assert (caps.cpu_shares, caps.cpu_limit, caps.memory_limit) == (False, True, True)
     assert "cannot be told" in caps.why["cpu_shares"]
+
+
+def test_cpus_are_removed_from_a_running_vm_with_kvm_only(groups: Path) -> None:
+    _, with_kvm = probe(Conn(), kvm=True)
+    _, without = probe(Conn())
+    assert (with_kvm.hot_cpu_add, with_kvm.hot_cpu_remove) == (True, True)
+    assert (without.hot_cpu_add, without.hot_cpu_remove) == (True, False)
+    assert "hot_cpu_remove" not in with_kvm.why
+    assert "KVM" in without.why["hot_cpu_remove"]
+
+
+def test_cpus_and_memory_of_a_running_vm_change_on_pcs_only(groups: Path) -> None:
+    hot = ("hot_cpu_add", "hot_cpu_remove", "hot_memory_add", "hot_memory_remove")
+    _, caps = probe(Conn(), arch="aarch64", kvm=True)
+    assert not any(getattr(caps, name) for name in hot)
+    assert {caps.why[name] for name in hot} == {"hyperkit has tried it on PCs only"}
+
+
+def test_limits_of_a_running_vm_change_where_there_are_control_groups(groups: Path) -> None:
+    _, caps = probe(Conn())
+    assert not caps.hot_allocation
+    assert "control groups" in caps.why["hot_allocation"]
+    (groups / "cpu").mkdir()
+    assert probe(Conn())[1].hot_allocation

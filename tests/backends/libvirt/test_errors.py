@@ -71,6 +71,15 @@ def test_a_mapped_code_keeps_libvirts_text(name: str) -> None:
             True,
         ),
         ("OPERATION_TIMEOUT", 10, "Timed out during operation: vcpu unplug request timed out", ours.Busy, True),
+        ("OPERATION_FAILED", 10, "operation failed: timed out waiting to open tray of 'sda'", ours.Busy, True),
+        (
+            "INTERNAL_ERROR",
+            10,
+            "internal error: unable to execute QEMU command 'device_del': acpi: device unplug request for not supported"
+            " device type: qemu64-x86_64-cpu",
+            ours.Busy,
+            True,
+        ),
         ("INTERNAL_ERROR", 10, 'internal error: process exited: Failed to get "write" lock', ours.Busy, True),
         ("INTERNAL_ERROR", 10, "cannot set up guest memory: Cannot allocate memory", ours.ResourceExhausted, False),
         ("INTERNAL_ERROR", 10, "internal error: who knows", ours.BackendError, False),
