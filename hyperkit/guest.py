@@ -62,20 +62,25 @@ class Guest:
         """Wait until the agent answers.
 
         Raises:
-            Timeout: it does not within ``timeout`` seconds.
+            Timeout: it does not within ``timeout`` seconds; the cause is what was the matter last.
             InvalidState: the VM does not run, or stopped meanwhile.
         """
+        last: HyperkitError | None = None
 
         def answers() -> bool | None:
+            nonlocal last
             try:
                 self.ping()
-            except (AgentUnavailable, Timeout):
+            except (AgentUnavailable, Timeout) as error:
+                last = error
                 return None
             return True
 
-        wait_until(
-            answers, clock=self._vm.host.clock, timeout=timeout, what=f"an agent in {self._vm.label} that answers"
-        )
+        what = f"an agent in {self._vm.label} that answers"
+        try:
+            wait_until(answers, clock=self._vm.host.clock, timeout=timeout, what=what)
+        except Timeout as error:
+            raise error from last
 
     def info(self, *, timeout: float = _ANSWER) -> GuestRecord:
         """Its host name, system, time zone, users and file systems.

@@ -52,8 +52,9 @@ def test_a_guest_that_boots_is_waited_for() -> None:
 def test_the_wait_ends_with_the_time_or_with_the_vm() -> None:
     with fake_host() as fake:
         vm = running(fake, agent="absent")
-        with pytest.raises(Timeout, match="waited 20 s for an agent in VM 'web1'"):
+        with pytest.raises(Timeout, match="waited 20 s for an agent in VM 'web1'") as late:
             vm.guest.wait_until_ready(timeout=20)
+        assert isinstance(late.value.__cause__, AgentUnavailable)
         vm.stop()
         with pytest.raises(InvalidState, match=r"cannot ping VM 'web1' on fake.*: it is off") as refused:
             vm.guest.wait_until_ready(timeout=20)

@@ -78,7 +78,13 @@ def vm(booted: VM) -> VM:
     """That guest, which answers."""
     if booted.refresh().state is not PowerState.RUNNING:
         booted.start()
-    booted.guest.wait_until_ready(timeout=PATIENCE)
+    try:
+        booted.guest.wait_until_ready(timeout=PATIENCE)
+    except Timeout as error:
+        # libvirt 9.0 holds a new agent for broken if the last one's VM stopped in the middle of a question.
+        if "due to an error" not in str(error.__cause__):
+            raise
+        booted.stop().start().guest.wait_until_ready(timeout=PATIENCE)
     return booted
 
 
@@ -423,7 +429,7 @@ def test_a_guest_that_boots_misses_the_first_request_and_hears_a_later_one(vm: V
 
 def test_the_power_button_is_used_where_the_agent_is_deaf(vm: VM) -> None:
     """Its agent calls a program that does nothing; the guest's listener to the button calls another."""
-    script = "#!/bin/sh\\n[ $# = 1 ] && exec /sbin/real -h\\n"
+    script = "#!/bin/sh\\n[ $# = 1 ] || exit 0\\nexec /sbin/real -h\\n"
     sh(vm, f"mv /sbin/shutdown /sbin/real; printf '{script}' >/sbin/shutdown; chmod 755 /sbin/shutdown")
     with pytest.raises(Timeout):
         vm.shutdown(timeout=3, resend=60)  # one request: to the agent
