@@ -20,6 +20,7 @@ from hyperkit.backends.libvirt.nic_policy import KnownNic
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.wiring import Wire, plug, wire, wires
 from hyperkit.backends.libvirt.xml_edit import drop, text_of
+from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.errors import InvalidState, NotFound
 from hyperkit.records import NicRecord
@@ -75,6 +76,8 @@ class Nics:
         networks = wires(self._connection, {change.switch} if change.switch else ())
         if editing.active:
             _check_live(nic, change, networks)
+            if change.vlan == 0 and not change.trunk and nic_policy.vlans(nic) != (None, ()):
+                self._check_untagged(nic)
         before = text_of(nic)
         known = _changed(nic_policy.present(nic, editing.extra.nics.get(nic_id)), change)
         # Without an alias of ours the address is the id, and may be another now.
@@ -88,7 +91,7 @@ class Nics:
             if change.link_up is not None:
                 drop(nic, "link")
                 ET.SubElement(nic, "link", state="up" if change.link_up else "down")
-            wire(nic, known, filter_name(vm_id, new_id))
+            wire(nic, known, filter_name(vm_id, new_id), live=editing.active)
             self._filters.define(nic, known)
             if editing.active and text_of(nic) != before:
                 _update_live(editing.domain, nic)
@@ -119,6 +122,20 @@ class Nics:
             raise
         if has_filter(was):
             self._filters.keep(vm_id, editing.tree)
+
+    def _check_untagged(self, nic: ET.Element) -> None:
+        """See that frames have no tags where a running VM's card goes that loses its VLAN. Two calls.
+
+        Raises:
+            InvalidState: its switch has a VLAN, which libvirt gives a card only as the VM starts.
+        """
+        source = nic.find("source")
+        name = "" if source is None else source.get("network", "")
+        if name and nic_policy.vlans(parse(self._connection.conn.networkLookupByName(name).XMLDesc(0))) != (None, ()):
+            raise InvalidState(
+                f"a running VM's NIC cannot go back to the VLAN of switch {name!r}; name it, or stop the VM first",
+                wanted="set_vlan",
+            )
 
     def _record(self, vm_id: str, nic_id: str) -> NicRecord:
         record = self._reader.get(vm_id)

@@ -46,6 +46,8 @@ def plug(nic: ET.Element, switch_id: str | None, networks: Mapping[str, Wire], *
     (with QEMU it kills the daemon of libvirt 9.0). A daemon without privileges can make no tap device.
     """
     drop(nic, "source", "virtualport", "target")
+    if vlans(nic) == (None, ()):
+        drop(nic, "vlan")  # tag 0, from the switch it was in: see `wire`
     if not switch_id:
         nic.set("type", "ethernet" if privileged else "user")
         if not privileged:
@@ -64,13 +66,19 @@ def plug(nic: ET.Element, switch_id: str | None, networks: Mapping[str, Wire], *
         ET.SubElement(port, "parameters", interfaceid=str(uuid.uuid4()))
 
 
-def wire(nic: ET.Element, known: KnownNic, filter_name: str) -> None:
-    """Give a card its VLANs, isolation and filter, as far as it is plugged into something that can have them."""
+def wire(nic: ET.Element, known: KnownNic, filter_name: str, *, live: bool = False) -> None:
+    """Give a card its VLANs, isolation and filter, as far as it is plugged into something that can have them.
+
+    A card that runs is taken out of its VLANs by tag 0. Without any tag libvirt takes the network's at the next start
+    only, and till then the port would carry all VLANs.
+    """
     vlan, trunk = (known.vlan, known.trunk) if is_plugged(nic) else (None, ())
     if vlans(nic) != (vlan, trunk):
         drop(nic, "vlan")
         if vlan is not None or trunk:
             nic.append(_vlan(vlan, trunk))
+        elif live:
+            nic.append(_vlan(0, ()))
     drop(nic, "port")
     if known.policy.isolated and is_plugged(nic):
         ET.SubElement(nic, "port", isolated="yes")

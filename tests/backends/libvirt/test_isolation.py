@@ -312,6 +312,8 @@ def interface(domain: Any) -> str:
 def test_vlans_keep_guests_apart(pair: Pair) -> None:
     a, b = pair.wire("a", "eth1"), pair.wire("b", "eth1")
     b.wait_until_heard(sent(a, plain(OVS["a"])))
+    pair.nic("a", 1).set_vlan(10)
+    pair.nic("a", 1).set_vlan(None)  # as it is now, and not as it was when it started
     pair.nic("b", 1).set_vlan(20)
     lost = [sent(a, plain(OVS["a"], vlan=20))]  # a card without a VLAN cannot get into one by a tag of its own
     pair.nic("b", 1).set_vlan(None)
@@ -346,6 +348,9 @@ def test_a_whole_switch_is_in_a_vlan(host: Host, machine: LibvirtHost) -> None:
     ports = ET.fromstring(raw.lookupByName("c").XMLDesc(0)).iterfind(".//interface/target")
     tags = [machine.run("ovs-vsctl", "get", "port", port.get("dev", ""), "tag").strip() for port in ports]
     raw.close()
+    with pytest.raises(InvalidState, match="the VLAN of switch 'ten'"):
+        vm.nics[1].set_vlan(None)
+    assert vm.stop().nics[1].set_vlan(None).vlan is None
     vm.delete(force=True)
     host.switches.one(name="ten").delete()
     assert tags == ["10", "11"]
