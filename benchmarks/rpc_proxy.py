@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 KEEPALIVE_PROGRAM = 0x6B656570
 CALL, CALL_WITH_FDS, REPLY_WITH_FDS = 0, 4, 5
@@ -96,7 +97,7 @@ class RpcProxy:
         self._threads: list[threading.Thread] = []
         self._closing = False
 
-    def __enter__(self) -> RpcProxy:
+    def __enter__(self) -> Self:
         self._directory = Path(tempfile.mkdtemp(prefix="hk-rpc-", dir="/tmp"))  # a socket's path must be short
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
@@ -159,8 +160,12 @@ class RpcProxy:
             except OSError:
                 client.close()  # what a client of a dead daemon sees
                 continue
-            self._spawn(_pump, client, self._late(_sender(daemon)), FrameCounter(self._called).feed)
-            self._spawn(_pump, daemon, self._late(_sender(client)), lambda _data: None)
+            self._serve(client, daemon)
+
+    def _serve(self, client: socket.socket, daemon: socket.socket) -> None:
+        """Carry one connection."""
+        self._spawn(pump, client, self._late(sender(daemon)), FrameCounter(self._called).feed)
+        self._spawn(pump, daemon, self._late(sender(client)), lambda _data: None)
 
     def _late(self, send: Forward) -> Forward:
         """The same, a while later and in another thread, if there is a delay."""
@@ -186,7 +191,7 @@ class RpcProxy:
         thread.start()
 
 
-def _pump(source: socket.socket, forward: Forward, look: Callable[[bytes], None]) -> None:
+def pump(source: socket.socket, forward: Forward, look: Callable[[bytes], None]) -> None:
     """Pass on what comes until nothing does any more; the end itself is passed on as no data."""
     data = b"."
     while data:
@@ -208,7 +213,7 @@ def _receive(source: socket.socket) -> tuple[bytes, list[int]]:
     return data, list(descriptors)
 
 
-def _sender(sink: socket.socket) -> Forward:
+def sender(sink: socket.socket) -> Forward:
     def send(data: bytes, descriptors: list[int]) -> None:
         try:
             if not data:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from hyperkit.backends.libvirt import errors
+from hyperkit.backends.libvirt.datastores import end_lost_looks
 from hyperkit.backends.libvirt.opening import open_session
 from hyperkit.backends.libvirt.sessions import Sessions
 from hyperkit.clock import Clock, SystemClock
@@ -58,7 +59,7 @@ class Connection:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self.sessions = Sessions(lambda: open_session(target), target.url)
+        self.sessions = Sessions(lambda: open_session(target), end_lost_looks, target.url)
         self.url = target.url
         self.clock: Clock = target.clock or SystemClock()
         self.kind = str(self.conn.getType())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import libvirt
 
 from hyperkit.backends.libvirt.errors import asked
-from hyperkit.backends.libvirt.listing import read_each
+from hyperkit.backends.libvirt.listing import read_each, unless_gone
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.errors import Busy, InvalidState, NotFound
 from hyperkit.records import DatastoreRecord
@@ -25,6 +27,20 @@ DIRECTORIES = frozenset({"dir", "fs", "netfs", "vstorage"})
 """Kinds of pool that are a directory of files."""
 
 _LOOKS_AT_ONCE = 64
+
+_alive: set[str] = set()
+"""The names of this process's looks that are in use."""
+_owner = secrets.token_hex(4)
+"""What the names of this process's looks have in common."""
+
+
+def _after_fork_in_child() -> None:
+    global _owner  # noqa: PLW0603
+    _owner = secrets.token_hex(4)
+    _alive.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Datastores:
@@ -85,7 +101,7 @@ def refresh(conn: Any, pool: Any) -> bool:
         tree = parse(pool.XMLDesc(0))
         if tree.get("type") in DIRECTORIES:
             try:
-                look_at(conn, tree.findtext("target/path", "")).destroy()
+                end_look(look_at(conn, tree.findtext("target/path", "")))
             except libvirt.libvirtError as error:
                 if is_unreadable(error):
                     return False
@@ -108,7 +124,7 @@ def check_readable(conn: Any, pool: Any) -> None:
         return
     where = tree.findtext("target/path", "")
     try:
-        look_at(conn, where).destroy()
+        end_look(look_at(conn, where))
     except libvirt.libvirtError as error:
         if is_unreadable(error):
             raise InvalidState(f"storage pool {pool.name()!r} is of no use now: {unreadable_in(where)}") from error
@@ -144,23 +160,42 @@ def unreadable_in(directory: str) -> str:
 
 
 def look_at(conn: Any, directory: str) -> Any:
-    """A pool of a directory. It leaves files alone, and is forgotten by libvirt when it is destroyed.
+    """A pool of a directory, until `end_look`. It leaves files alone, and libvirt forgets it when it is destroyed.
 
     Raises:
         Busy: too many are there already.
     """
     for dots in range(1, _LOOKS_AT_ONCE):
         tree = ET.Element("pool", type="dir")
-        ET.SubElement(tree, "name").text = LOOK + secrets.token_hex(8)
+        name = f"{LOOK}{_owner}-{secrets.token_hex(8)}"
+        ET.SubElement(tree, "name").text = name
         # libvirt refuses two pools of one directory, but it compares the text of their paths.
         ET.SubElement(ET.SubElement(tree, "target"), "path").text = directory.rstrip("/") + "/." * dots
+        _alive.add(name)
         try:
             return conn.storagePoolCreateXML(ET.tostring(tree, "unicode"), 0)
         except libvirt.libvirtError as error:
+            _alive.discard(name)
             if error.get_error_code() != libvirt.VIR_ERR_OPERATION_FAILED:
                 raise
             conflict = error
     raise Busy(f"too many looks into {directory} at once") from conflict
+
+
+def end_look(pool: Any) -> None:
+    """Forget a look. One whose session broke is forgotten by the next session: `end_lost_looks`."""
+    _alive.discard(pool.name())
+    with unless_gone():
+        pool.destroy()
+
+
+def end_lost_looks(conn: Any) -> None:
+    """Forget what a session that broke has left: also a look that libvirt made and could not tell of any more."""
+    with suppress(libvirt.libvirtError):
+        for pool in conn.listAllStoragePools(0):
+            name = pool.name()
+            if name.startswith(f"{LOOK}{_owner}-") and name not in _alive:
+                pool.destroy()
 
 
 def _record(pool: Any) -> DatastoreRecord:

@@ -19,7 +19,7 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 
-from hyperkit.backends.libvirt import metadata, xml_read
+from hyperkit.backends.libvirt import errors, metadata, xml_read
 from hyperkit.backends.libvirt.nic_policy import PREFIX, KnownNic, filtered, own_filter
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.checks import refuse
@@ -117,8 +117,11 @@ class Filters:
         for each in self._connection.conn.listAllNWFilters(0):
             name = each.name()
             if name.startswith(f"{PREFIX}{vm_id}-") and name not in named:
-                with suppress(libvirt.libvirtError):  # a VM that runs still has it, or somebody was quicker
+                try:
                     each.undefine()
+                except libvirt.libvirtError as error:  # a VM that runs still has it, or somebody was quicker
+                    if errors.is_lost(error):
+                        raise
 
 
 def filter_element(name: str, policy: IsolationPolicy, theirs: str | None = None) -> ET.Element:

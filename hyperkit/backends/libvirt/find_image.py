@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import attrs
 import libvirt
 
-from hyperkit.backends.libvirt.datastores import is_unreadable, look_at, unreadable_in
+from hyperkit.backends.libvirt.datastores import end_look, is_unreadable, look_at, unreadable_in
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import InvalidRequest, NotFound
@@ -128,8 +128,8 @@ def _looked_up(conn: Any, path: str, field: str) -> Iterator[Found]:
             raise
         yield found
     finally:
-        with suppress(libvirt.libvirtError):  # the daemon restarted: the pool went with it
-            pool.destroy()
+        with suppress(libvirt.libvirtError):  # the session broke: the next one does it
+            end_look(pool)
 
 
 def check_directory(conn: Any, path: str, field: str) -> None:
@@ -142,7 +142,7 @@ def check_directory(conn: Any, path: str, field: str) -> None:
     if path.split("/")[1] in _OF_THE_KERNEL:
         refuse(field, path, "a directory of files")  # and no look: see _looked_up
     try:
-        look_at(conn, path).destroy()
+        end_look(look_at(conn, path))
     except libvirt.libvirtError as error:
         if error.get_int1() == errno.ENOENT:
             raise NotFound(f"{field}={path!r}: no such directory on the host") from error
@@ -172,7 +172,7 @@ def _explain(conn: Any, path: str, parent: str, field: str, reason: Exception) -
     # A look at the path itself still tells a directory from a file and from nothing. That it is a file which
     # can be read, and only another one of the directory cannot, libvirt tells by no look.
     try:
-        look_at(conn, path).destroy()
+        end_look(look_at(conn, path))
     except libvirt.libvirtError as error:
         if error.get_int1() == errno.ENOENT:
             raise NotFound(f"no file {path} on the host") from error

@@ -57,14 +57,14 @@ class Merging:
         self._connection = connection
         self._images = images
         self._chains = chains
-        self._now: tuple[Any, _Pair] | None = None
+        self._now: tuple[str, _Pair] | None = None
 
     def progress(self) -> Progress:
         """How far the present one is."""
         if self._now is None:
             return Progress(phase="deleting")
-        domain, pair = self._now
-        info = domain.blockJobInfo(pair.target, 0)
+        vm_id, pair = self._now
+        info = self._connection.domain(vm_id).blockJobInfo(pair.target, 0)
         end = int(info.get("end", 0))
         return Progress(info["cur"] / end if end else None, "merging", int(info.get("cur", 0)), end or None)
 
@@ -74,7 +74,7 @@ class Merging:
         done: set[tuple[str, str]] = set()
         while domain.isActive() and (pair := self._next(domain, done)) is not None:
             done.add((pair.target, pair.upper))
-            self._now = (domain, pair)
+            self._now = (domain.UUIDString(), pair)
             try:
                 self._merge(domain, pair)
             except (libvirt.libvirtError, HyperkitError) as error:

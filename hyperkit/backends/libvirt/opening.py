@@ -18,7 +18,7 @@ from hyperkit.backends.libvirt import errors
 from hyperkit.backends.libvirt.loop import ensure_running
 from hyperkit.checks import refuse
 from hyperkit.driver import Target
-from hyperkit.errors import AuthenticationFailed, ConnectionFailed
+from hyperkit.errors import AuthenticationFailed, ConnectionFailed, InvalidRequest
 
 PATIENCE = 30.0
 """Seconds until a silent peer counts as dead, and a host as not reachable, unless the caller has set others: what
@@ -94,9 +94,8 @@ class _Opening(threading.Thread):
         self._ended.wait()
         self.join()
         if isinstance(self._error, libvirt.libvirtError):
-            refused = isinstance(errors.translate(self._error), AuthenticationFailed)
-            kind = AuthenticationFailed if refused else ConnectionFailed
-            raise kind(f"cannot connect to {url}: {self._error}") from self._error
+            kind, hint = _why(self._error)
+            raise kind(f"cannot connect to {url}: {self._error}{hint}") from self._error
         if self._error is not None:
             raise self._error
         return self._conn
@@ -109,6 +108,16 @@ class _Opening(threading.Thread):
                 return -1
             credential[4] = value
         return 0
+
+
+def _why(error: Any) -> tuple[type[ConnectionFailed], str]:
+    """Which of our errors it is, and what to do about it where libvirt's words leave that open."""
+    text = str(error)
+    if "peer's certificate" in text:  # with the code of credentials that are refused, but it is we who refuse
+        return ConnectionFailed, " (its issuer and the host's name are checked; see verify=)"
+    if "Permission denied (" in text:  # ssh's own words
+        return AuthenticationFailed, ""
+    return (AuthenticationFailed if isinstance(errors.translate(error), AuthenticationFailed) else ConnectionFailed), ""
 
 
 def uri_of(target: Target) -> str:
@@ -127,6 +136,8 @@ def uri_of(target: Target) -> str:
         if place.name != "cacert.pem":
             refuse("verify", target.verify, "libvirt takes the CA from a file cacert.pem in a directory")
         query = "&".join(filter(None, (query, f"pkipath={quote(str(place.parent))}")))
+    if target.scheme.endswith("+ssh") and target.password is not None:
+        raise InvalidRequest("password: ssh takes none from a program; use a key, or an agent", field="password")
     if target.scheme.endswith("+ssh") and "no_tty" not in target.options:
         query = "&".join(filter(None, (query, "no_tty=1")))
     # Not urlunsplit: it would make "test:/default" of "test:///default".

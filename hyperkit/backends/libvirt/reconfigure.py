@@ -17,6 +17,7 @@ from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
 from hyperkit.backends.libvirt.hot import Running, Undo, all_or_nothing
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.reader import Reader, parse_domain
+from hyperkit.backends.libvirt.undo import insist, is_lost
 from hyperkit.errors import InvalidState, NotFound
 from hyperkit.records import VMRecord
 from hyperkit.specs import VMChange
@@ -83,25 +84,37 @@ class Reconfiguring:
 
     def _change_inactive(self, domain: Any, change: VMChange) -> None:
         """The name first: it is the one thing that others may have taken."""
-        tree = xml_edit.parse_whole(domain.XMLDesc(KEEP_SECRETS))
+        before, old_name, vm_id = domain.XMLDesc(KEEP_SECRETS), domain.name(), domain.UUIDString()
+        tree = xml_edit.parse_whole(before)
         variables = _uefi_variables(self._connection.conn, tree) if _moves_variables(tree, change) else None
-        if change.name is not None:
-            old_name = domain.name()
-            domain.rename(change.name)
-            xml_edit.set_name(tree, change.name)
         try:
+            if change.name is not None:
+                domain.rename(change.name)
+                xml_edit.set_name(tree, change.name)
             self._edit(tree, change, variables)
             if variables or change.fields().keys() - {"name", "autostart"}:
                 self._connection.conn.defineXML(xml_edit.text_of(tree))
             if change.autostart is not None:
                 domain.setAutostart(change.autostart)
-        except BaseException:
-            if change.name is not None:
-                domain.rename(old_name)
+        except BaseException as error:
+            whole = before if is_lost(error) else None  # whatever was lost, it may have been done
+            failed = insist(self._connection, lambda: self._restore(vm_id, old_name, whole, change.autostart))
+            if failed is not None:
+                error.add_note(f"and part of the change could not be taken back: {failed}")
             raise
         if variables and change.secure_boot is not None:
             with suppress(NotFound):  # it never started
                 self._images.remove(variables)
+
+    def _restore(self, vm_id: str, name: str, whole: str | None, autostart: bool | None) -> None:
+        """Name and, if it is given, configuration as they were."""
+        domain = self._connection.domain(vm_id)
+        if domain.name() != name:
+            domain.rename(name)
+        if whole is not None:
+            self._connection.conn.defineXML(whole)
+            if autostart is not None:
+                domain.setAutostart(not autostart)
 
     def _edit(self, tree: ET.Element, change: VMChange, variables: str | None) -> None:
         """Apply all but name and autostart, which libvirt has calls for."""

@@ -36,8 +36,9 @@ class Session:
         shared: whether it has no peer, so that any number of threads may use it; known once it was opened.
     """
 
-    def __init__(self, open: Open) -> None:
+    def __init__(self, open: Open, reopened: Callable[[Any], None]) -> None:
         self._open = open
+        self._reopened = reopened
         self._lock = threading.Lock()
         self._conn: Any = None
         self.shared = False
@@ -47,8 +48,11 @@ class Session:
         """The virConnect. Asking whether it broke costs no round trip."""
         with self._lock:
             if self._conn is None or not asked(self._conn.isAlive, 1):
+                broke = self._conn is not None
                 self._conn, peer = self._open()
                 self.shared = not peer
+                if broke:
+                    self._reopened(self._conn)
             return self._conn
 
     def leave(self) -> None:
@@ -85,14 +89,19 @@ _lease: ContextVar[_Lease | None] = ContextVar("hyperkit-libvirt-lease", default
 
 
 class Sessions:
-    """The sessions of one connection. ``open`` opens a virConnect, ``url`` is for messages."""
+    """The sessions of one connection.
 
-    def __init__(self, open: Open, url: str) -> None:
+    ``open`` opens a virConnect, ``reopened`` is called with one that is in place of one that broke, ``url`` is for
+    messages.
+    """
+
+    def __init__(self, open: Open, reopened: Callable[[Any], None], url: str) -> None:
         self._open = open
+        self._reopened = reopened
         self._url = url
         self._lock = threading.Lock()
         self._closed = False
-        self.first = Session(open)
+        self.first = Session(open, reopened)
         self._users = {self.first: 0}
         _all.add(self)
 
@@ -138,7 +147,7 @@ class Sessions:
         with self._lock:
             self._check()
             unused = (session for session, users in self._users.items() if not users)
-            session = self.first if self.first.shared else next(unused, None) or Session(self._open)
+            session = self.first if self.first.shared else next(unused, None) or Session(self._open, self._reopened)
             self._users[session] = self._users.get(session, 0) + 1
             return session
 

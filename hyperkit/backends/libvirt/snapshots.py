@@ -137,7 +137,9 @@ class Snapshots:
                 self._internal.delete(domain, snapshot, children)
                 self._external.chains.tidy(domain)  # labels of what is gone
 
-        return ThreadJob("delete", lambda: self._edited(vm_id, work), progress=merging.progress)
+        return ThreadJob(
+            "delete", lambda: self._edited(vm_id, work), progress=self._connection.beside(merging.progress)
+        )
 
     def _edited(self, vm_id: str, work: Callable[..., T], *args: Any) -> T:
         with self._connection.editing(vm_id):

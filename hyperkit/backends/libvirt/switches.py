@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -11,6 +12,7 @@ import libvirt
 from hyperkit.backends.libvirt import switch_xml
 from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.listing import unless_gone
+from hyperkit.backends.libvirt.undo import insist, tell
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, NotFound
@@ -59,18 +61,18 @@ class Switches:
             InvalidRequest: an uplink that the host does not have, or a subnet that it uses already.
         """
         tree = switch_xml.new_network(spec, bridge=self._is_bridge(spec))
+        # With a UUID of its own this never changes a network that has the name, and can be found if the answer is lost.
+        switch_id = str(uuid.uuid4())
+        ET.SubElement(tree, "uuid").text = switch_id
         try:
-            # Without a UUID this never changes a network that has the name.
             network = self._conn.networkDefineXML(ET.tostring(tree, "unicode"))
-        except libvirt.libvirtError as error:
-            if "already exists" in str(error):
-                raise AlreadyExists(f"a switch called {spec.name!r} exists already") from error
-            raise
-        try:
             network.create()
             network.setAutostart(True)
         except libvirt.libvirtError as error:
-            self._undo(network)
+            if "already exists" in str(error):
+                raise AlreadyExists(f"a switch called {spec.name!r} exists already") from error
+            if insist(self._connection, lambda: self._undo(self._network(switch_id))) is not None:
+                tell(self._connection, error, [f"switch {spec.name}"])
             if spec.subnet is not None and "already in use" in str(error):
                 refuse("subnet", spec.subnet, f"a subnet that the host does not use yet ({error})")
             raise

@@ -7,7 +7,7 @@ tries once. So here, and nowhere else in this backend, something waits and tries
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
@@ -62,7 +62,7 @@ class Made:
             try:
                 image = self.images.make(vm_name, index, named)
             except Exception as error:
-                if not _is_lost(error):
+                if not is_lost(error):
                     self.unsure.remove(path)
                 if spec.name is not None or not isinstance(error, AlreadyExists):
                     raise
@@ -73,7 +73,7 @@ class Made:
         try:
             image = self.images.make(vm_name, index, spec)
         except Exception as error:
-            if _is_lost(error):
+            if is_lost(error):
                 self.unproven += names or [f"{vm_name}-{index}.{creatable(spec.format)}"]
             raise
         if image.created:
@@ -106,16 +106,11 @@ class Made:
         try:
             yield
         except BaseException as error:
-            left = self._undo(lost=_is_lost(error))
+            left = self._undo(lost=is_lost(error))
             if not left:
                 raise
-            message = f"left on the host: {', '.join(left)}; delete them if nothing uses them"
-            log.warning("%s: %s", self.connection.url, message)
-            ours = errors.translate(error) if isinstance(error, Exception) else None
-            (ours or error).add_note(message)
-            if ours is None:
-                raise
-            raise ours from error
+            tell(self.connection, error, left)
+            raise
 
     def _undo(self, *, lost: bool) -> list[str]:
         """What could not be taken back."""
@@ -157,9 +152,39 @@ class Made:
         except NotFound:
             return True
         except (libvirt.libvirtError, HyperkitError) as error:
-            self._failed_lost |= _is_lost(error)
+            self._failed_lost |= is_lost(error)
             return False
         return True
+
+
+def insist(connection: Connection, step: Callable[[], object]) -> Exception | None:
+    """Do something that looks everything up anew, again while the session is lost; what it failed with at last.
+
+    That what it is about is not there counts as done.
+    """
+    clock = connection.clock
+    end = clock.monotonic() + _PATIENCE
+    while True:
+        try:
+            step()
+        except NotFound:
+            return None
+        except (libvirt.libvirtError, HyperkitError) as error:
+            if not is_lost(error) or clock.monotonic() >= end:
+                return error
+            clock.sleep(_STEP)
+        else:
+            return None
+
+
+def tell(connection: Connection, error: BaseException, left: Sequence[str]) -> None:
+    """Say in a note of the error, and in the log, what stays on the host. Raises it as ours, unless it is."""
+    message = f"left on the host: {', '.join(left)}; delete them if nothing uses them"
+    log.warning("%s: %s", connection.url, message)
+    ours = errors.translate(error) if isinstance(error, Exception) else None
+    (ours or error).add_note(message)
+    if ours is not None:
+        raise ours from error
 
 
 def writes_much(disk: DiskSpec) -> bool:
@@ -178,7 +203,8 @@ def uses(domain: Any, path: str) -> bool:
     return any(source_of(disk) == path for tree in trees for disk in tree.iterfind("devices/disk"))
 
 
-def _is_lost(error: BaseException) -> bool:
+def is_lost(error: BaseException) -> bool:
+    """Whether the session broke, or could not be opened again."""
     if isinstance(error, (ConnectionLost, ConnectionFailed)):
         return True
     return isinstance(error, Exception) and isinstance(errors.translate(error), (ConnectionLost, ConnectionFailed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from hyperkit.backends.libvirt.images import Image, Images, check
 from hyperkit.backends.libvirt.power import Power
 from hyperkit.backends.libvirt.reader import Reader
 from hyperkit.backends.libvirt.reconfigure import Reconfiguring
-from hyperkit.backends.libvirt.undo import Made, writes_much
+from hyperkit.backends.libvirt.undo import Made, insist, is_lost, tell, writes_much
 from hyperkit.backends.libvirt.wiring import wires
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
@@ -75,11 +75,29 @@ class VMs:
             doomed = self._chains.doomed_with(domain, volumes)
             if domain.isActive():  # crashed, and kept by its <on_crash>
                 domain.destroy()
-            self._undefine(domain)
-            self._filters.keep(vm_id)
-        for path in doomed:
-            with suppress(NotFound):  # somebody else was quicker
-                self._images.remove(path)
+            try:
+                self._undefine(domain)
+            except libvirt.libvirtError as error:
+                if not is_lost(error) or self._is_there(vm_id, error, doomed):
+                    raise
+        # What is left of a VM that is gone is nobody's: what was begun is brought to its end.
+        steps: dict[str, Callable[[], None]] = {path: partial(self._images.remove, path) for path in doomed}
+        steps[f"network filters of VM {vm_id}"] = partial(self._filters.keep, vm_id)
+        failed = {what: insist(self._connection, step) for what, step in steps.items()}
+        left = [what for what, error in failed.items() if error is not None]
+        if left:
+            first = failed[left[0]]
+            assert first is not None  # noqa: S101  what is left has failed
+            tell(self._connection, first, left)
+            raise first
+
+    def _is_there(self, vm_id: str, error: Exception, doomed: Sequence[str]) -> bool:
+        """Whether the VM that was to be undefined is there still, if there is any telling; else what may be left."""
+        found: list[Any] = []
+        unknown = insist(self._connection, lambda: found.append(self._connection.domain(vm_id)))
+        if unknown is not None and doomed:
+            tell(self._connection, error, doomed)
+        return unknown is not None or bool(found)
 
     def _create(self, spec: VMSpec, images: Images) -> VMRecord:
         """Everything that can be wrong with the spec is found before the domain is defined."""

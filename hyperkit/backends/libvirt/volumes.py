@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import libvirt
@@ -11,6 +12,7 @@ import libvirt
 from hyperkit.backends.libvirt.datastores import check_readable, find_pool, refresh
 from hyperkit.backends.libvirt.images import Images, creatable
 from hyperkit.backends.libvirt.listing import read_each
+from hyperkit.backends.libvirt.undo import insist, is_lost, tell
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import InvalidState, NotFound, TaskFailed
@@ -44,7 +46,8 @@ class Volumes:
 
         def make() -> VolumeRecord:
             form = creatable(spec.format)
-            made = images.create(self._pool(datastore_id), [spec.name], spec.size, form, thin=spec.thin)
+            with self._named_if_lost(spec.name):
+                made = images.create(self._pool(datastore_id), [spec.name], spec.size, form, thin=spec.thin)
             return self._get(datastore_id, made.path)
 
         return make() if spec.thin else ThreadJob("volume", make, progress=self._connection.beside(images.progress))
@@ -65,7 +68,8 @@ class Volumes:
         pool = self._pool(datastore_id)
         head = _head(source, size)
         check_readable(self._connection.conn, pool)
-        path = self._images.create(pool, [name], size, DiskFormat.RAW).path
+        with self._named_if_lost(name):
+            path = self._images.create(pool, [name], size, DiskFormat.RAW).path
         volume = pool.storageVolLookupByName(name)
         try:
             if size:  # an upload of 0 bytes means one without end
@@ -75,10 +79,12 @@ class Volumes:
                 check_readable(self._connection.conn, pool)
             return self._get(datastore_id, path)
         except BaseException as error:
-            removed = _deleted(volume)
+            left = insist(self._connection, partial(self._images.remove, path))
             if not isinstance(error, (InvalidState, NotFound)):
+                if left is not None:
+                    tell(self._connection, error, [path])
                 raise
-            rest = "it was removed" if removed else "it could not be removed: delete it on the host"
+            rest = "it was removed" if left is None else "it could not be removed: delete it on the host"
             raise TaskFailed(f"libvirt cannot read {path} back after the upload ({error}); {rest}") from error
 
     def download(self, volume_id: str, sink: BinaryIO) -> None:
@@ -92,6 +98,16 @@ class Volumes:
             stream.finish()
         except BaseException:
             _abort(stream)
+            raise
+
+    @contextmanager
+    def _named_if_lost(self, name: str) -> Iterator[None]:
+        """Whoever loses the session while a file is made is told that it may be there."""
+        try:
+            yield
+        except libvirt.libvirtError as error:
+            if is_lost(error):
+                tell(self._connection, error, [name])
             raise
 
     def _list(self, datastore_id: str) -> Sequence[VolumeRecord]:
@@ -171,14 +187,6 @@ def _head(source: BinaryIO, size: int) -> bytes:
     if size < _QCOW2_HEADER and head[:4] == b"QFI\xfb" and head[4:8] > b"\0\0\0\2":
         refuse("size", size, f"a qcow2 image has a header of {_QCOW2_HEADER} bytes; this file is cut short")
     return head
-
-
-def _deleted(volume: Any) -> bool:
-    try:
-        volume.delete(0)
-    except libvirt.libvirtError:
-        return False
-    return True
 
 
 def _abort(stream: Any) -> None:

@@ -42,7 +42,7 @@ def test_a_real_guest(host: LibvirtHost) -> None:
     domain = connection.conn.defineXML(text)
     assert guests.addresses(domain.UUIDString()) == []
     domain.create()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not (found := guests.addresses(domain.UUIDString())):
         assert time.monotonic() < deadline, "no address came"
         time.sleep(0.1)

@@ -39,7 +39,8 @@ class Pool:
 
     def __init__(self, *, peer: bool = True) -> None:
         self.opened: list[Conn] = []
-        self.sessions = Sessions(lambda: (Conn(self.opened), peer), "qemu:///system")
+        self.reopened: list[Conn] = []
+        self.sessions = Sessions(lambda: (Conn(self.opened), peer), self.reopened.append, "qemu:///system")
         assert self.sessions.native is self.opened[0]
 
     @property
@@ -130,6 +131,7 @@ def test_one_that_broke_is_opened_again() -> None:
     pool = Pool()
     pool.opened[0].open = False
     assert pool.call(lambda: pool.sessions.conn) is pool.sessions.native is pool.opened[1]
+    assert pool.reopened == [pool.opened[1]]
 
 
 def test_closing_ends_what_is_not_in_use_and_the_rest_with_its_calls() -> None:

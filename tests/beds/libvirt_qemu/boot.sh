@@ -60,7 +60,8 @@ done &
 # Our standard input is the owner's lifeline: a line asks for another libvirtd, its end means that the owner is
 # gone. PID 1 then returns, and the kernel takes every process of the host with it. bash reaps orphans meanwhile.
 start_libvirtd() {
-    libvirtd -f /etc/libvirt/libvirtd.conf -p "$home/run/libvirtd.pid" </dev/null &
+    # shellcheck disable=SC2086  # words on purpose
+    libvirtd ${LIBVIRTD_ARGUMENTS:-} -f /etc/libvirt/libvirtd.conf -p "$home/run/libvirtd.pid" </dev/null &
     echo $! >"$home/run/libvirtd.started"
 }
 start_libvirtd

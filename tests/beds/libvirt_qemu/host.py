@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.beds.libvirt_qemu import cgroups, processes
 from tests.beds.libvirt_qemu.errors import BedFailure
+from tests.beds.libvirt_qemu.listening import Listening
 
 _BOOT = Path(__file__).with_name("boot.sh")
 _NWFILTERS = Path("/usr/share/libvirt/nwfilter")
@@ -83,10 +84,11 @@ class LibvirtHost:
 
     Its files live in `root/name`, which is visible under the same path inside and outside. Without `root` a
     short temporary directory is made and removed again. A host dies with `stop()`, with the Python process or
-    with its own PID 1, whichever comes first, and everything that runs in it dies too.
+    with its own PID 1, whichever comes first, and everything that runs in it dies too. One that `listens` does so on
+    TCP, TLS and SSH; see `listening.py`.
     """
 
-    def __init__(self, root: Path | None = None, name: str = "hosta") -> None:
+    def __init__(self, root: Path | None = None, name: str = "hosta", *, listens: bool = False) -> None:
         self._temporary = root is None
         self.root = Path(tempfile.mkdtemp(prefix="hk-", dir="/tmp")) if root is None else root.absolute()
         self.name = name
@@ -101,6 +103,9 @@ class LibvirtHost:
         """Whether CPU shares and quotas, memory and block I/O limits of guests take effect."""
         self._group = cgroups.ControlGroup(f"tb-{name}-{self.host_uuid.hex[:8]}")
         self._process: subprocess.Popen[bytes] | None = None
+        self._listens = listens
+        self.listening: Listening | None = None
+        """Set while a host runs that listens."""
 
     def __enter__(self) -> LibvirtHost:
         self.start()
@@ -150,6 +155,8 @@ class LibvirtHost:
             self._boot()
             self._wait_until_connectable(timeout)
             self._define_default_pool()
+            if self.listening is not None:
+                self.listening.start_sshd(self.run)
         except BaseException:
             self.stop()
             raise
@@ -294,7 +301,9 @@ class LibvirtHost:
             shutil.copy(nwfilter, self.home / "etc/nwfilter")
         controllers = ", ".join(f'"{controller}"' for controller in cgroups.CONTROLLERS if self.cgroups)
         etc = self.home / "etc"
-        (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(host_uuid=self.host_uuid, home=self.home))
+        self.listening = Listening(self.home, self.name) if self._listens else None
+        listening = self.listening.libvirtd_conf if self.listening else ""
+        (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(host_uuid=self.host_uuid, home=self.home) + listening)
         (etc / "qemu.conf").write_text(_QEMU_CONF.format(controllers=controllers))
         (etc / "lxc.conf").write_text(_LXC_CONF)
         (self.home / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost\n")
@@ -311,9 +320,13 @@ class LibvirtHost:
             unshare.append("-C")
             boot += cgroups.CONTROLLERS
         script = f'for procs in {" ".join(join)}; do echo $$ >"$procs"; done; exec "$@"'
+        environment: dict[str, str] = {}
+        if self.listening is not None:
+            environment = {"LIBVIRTD_ARGUMENTS": self.listening.arguments, **self.listening.environment}
         with open(self.home / "log/boot.log", "ab") as log:
             self._process = subprocess.Popen(
                 ["sh", "-c", script, "sh", *unshare, *boot],
+                env={**os.environ, **environment},
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
