@@ -7,7 +7,7 @@ in between is named by the error. "As" is what raw libvirt and the directory of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import PurePath
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -126,7 +126,8 @@ def clean(machine: LibvirtHost) -> None:
     with closing(libvirt.open(machine.uri)) as conn:
         for domain in conn.listAllDomains(0):
             if domain.isActive():
-                domain.destroy()
+                with suppress(libvirt.libvirtError):  # the daemon that came back has just found its QEMU dead
+                    domain.destroy()
             domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
         for network in conn.listAllNetworks(0):
             if network.isActive():
