@@ -13,7 +13,18 @@ from collections.abc import Sequence
 from itertools import islice
 
 import hyperkit
-from hyperkit import Event, HyperkitError, VMChanged, VMCreated, VMDeleted, VMStateChanged, to_dict
+from hyperkit import (
+    Event,
+    HyperkitError,
+    VMChanged,
+    VMCreated,
+    VMDeleted,
+    VMIOError,
+    VMJobEnded,
+    VMRebooted,
+    VMStateChanged,
+    to_dict,
+)
 
 
 def sentence(event: Event) -> str:
@@ -27,6 +38,12 @@ def sentence(event: Event) -> str:
             what = f"was {old.value}, is {new.value}"
         case VMChanged(fields=fields):
             what = "changed: " + ", ".join(f"{name}={to_dict(getattr(event.after, name))}" for name in fields)
+        case VMRebooted():
+            what = "rebooted"
+        case VMIOError(path=path, full=full):
+            what = f"cannot use {path or 'a disk'}" + (": no room left" if full else "")
+        case VMJobEnded(job=job, error=error):
+            what = f"{job} ended" + (f": {error}" if error else "")
         case _:
             what = type(event).__name__
     return f"{event.time:%H:%M:%S} {event.name} {what}"

@@ -40,7 +40,16 @@ from hyperkit.errors import (
     Timeout,
     Unsupported,
 )
-from hyperkit.events import Event, VMChanged, VMCreated, VMDeleted, VMStateChanged
+from hyperkit.events import (
+    Event,
+    VMChanged,
+    VMCreated,
+    VMDeleted,
+    VMIOError,
+    VMJobEnded,
+    VMRebooted,
+    VMStateChanged,
+)
 from hyperkit.guest import Guest
 from hyperkit.guest_records import CommandResult
 from hyperkit.host import Host
@@ -145,6 +154,9 @@ __all__ = [
     "VMChanged",
     "VMCreated",
     "VMDeleted",
+    "VMIOError",
+    "VMJobEnded",
+    "VMRebooted",
     "VMSpec",
     "VMStateChanged",
     "VirtualClock",

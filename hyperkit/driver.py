@@ -713,16 +713,67 @@ class Change:
     after: VMRecord | None
 
 
+@attrs.frozen(kw_only=True)
+class Occurrence:
+    """Something that happened to a VM and is in no record.
+
+    Attributes:
+        vm: the VM's record then.
+    """
+
+    vm: VMRecord
+
+
+@attrs.frozen(kw_only=True)
+class Reboot(Occurrence):
+    """What is in the VM began afresh, while the VM stayed switched on."""
+
+
+@attrs.frozen(kw_only=True)
+class IOFailure(Occurrence):
+    """The host could not read or write one of the VM's disks.
+
+    Attributes:
+        disk_id: that of its `DiskRecord` or `CdromRecord`; None if the host names none.
+        path: the file, if the host names it.
+        paused: whether the host paused the VM for it, until somebody resumes it.
+        full: whether the datastore had no room left.
+    """
+
+    disk_id: str | None
+    path: str = ""
+    paused: bool
+    full: bool
+
+
+@attrs.frozen(kw_only=True)
+class JobEnd(Occurrence):
+    """Long work of the host on the VM has ended, whoever began it.
+
+    Attributes:
+        job: what it was, in a word or two: ``save``, ``migration out``, ``backup``.
+        error: why it failed, in the host's words; None if it went well.
+    """
+
+    job: str
+    error: str | None = None
+
+
 class EventPort(Protocol):
     """Changes, reported by the host itself. Without this port `host.events` compares records instead."""
 
-    def subscribe(self, sink: Callable[[Change], None]) -> Callable[[], None]:
-        """Have ``sink`` called, in any thread, at each change; the returned function ends that.
+    def subscribe(self, sink: Callable[[Change | Occurrence], None]) -> Callable[[], None]:
+        """Have ``sink`` called, in any thread, at each change and occurrence; the returned function ends that.
+
+        It hears of what happens from this call on, of one VM in its order. The sink returns at once and raises nothing.
 
         Behaviour:
             * A VM that is created, changed and deleted is reported so, in this order.
             * A change of state tells the states before and after.
             * Nothing is reported while nothing changes.
+            * A reset is reported once, and is no change of state.
+            * A snapshot of a VM that runs is reported as no pause.
+            * A stop and a start right after each other are both reported.
         """
         ...
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from hyperkit.checks import refuse
-from hyperkit.driver import Change
+from hyperkit.clock import SystemClock
+from hyperkit.driver import Change, IOFailure, JobEnd, Occurrence, Reboot
 from hyperkit.errors import Timeout
 from hyperkit.records import VMRecord
 from hyperkit.states import PowerState
@@ -65,8 +66,62 @@ class VMChanged(Event):
     fields: tuple[str, ...]
 
 
-def events_of(change: Change, time: datetime) -> Iterator[Event]:
-    """The events in one change: a state and a configuration may change together."""
+@attrs.frozen(kw_only=True)
+class VMRebooted(Event):
+    """What is in a VM began afresh, while the VM stayed switched on: by `reset`, `reboot` or its own will.
+
+    Only where the host reports changes by itself (``events_pushed``), like the two below.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class VMIOError(Event):
+    """The host could not read or write a disk of a VM.
+
+    Attributes:
+        disk_id: that of its `DiskRecord` or `CdromRecord`; None if the host names none.
+        path: the file, if the host names it.
+        paused: whether the host paused the VM for it; `VM.resume` tries again.
+        full: whether the datastore had no room left.
+    """
+
+    disk_id: str | None
+    path: str
+    paused: bool
+    full: bool
+
+
+@attrs.frozen(kw_only=True)
+class VMJobEnded(Event):
+    """Long work of the host on a VM has ended, whoever began it.
+
+    Attributes:
+        job: what it was, in a word or two: ``save``, ``migration out``, ``backup``.
+        error: why it failed, in the host's words; None if it went well.
+    """
+
+    job: str
+    error: str | None
+
+
+def events_of(happened: Change | Occurrence, time: datetime) -> Iterator[Event]:
+    """The events in what a backend reports: a state and a configuration may change together."""
+    if isinstance(happened, Change):
+        yield from _changes(happened, time)
+        return
+    vm = happened.vm
+    about: Any = {"time": time, "vm_id": vm.id, "name": vm.name, "before": vm, "after": vm}
+    if isinstance(happened, IOFailure):
+        yield VMIOError(
+            disk_id=happened.disk_id, path=happened.path, paused=happened.paused, full=happened.full, **about
+        )
+    elif isinstance(happened, JobEnd):
+        yield VMJobEnded(job=happened.job, error=happened.error, **about)
+    elif isinstance(happened, Reboot):
+        yield VMRebooted(**about)
+
+
+def _changes(change: Change, time: datetime) -> Iterator[Event]:
     before, after = change.before, change.after
     present = after or before
     if present is None:
@@ -88,6 +143,9 @@ def events_of(change: Change, time: datetime) -> Iterator[Event]:
             yield VMChanged(fields=fields, **about)  # type: ignore[arg-type]
 
 
+_Pushed = queue.SimpleQueue[Change | Occurrence]
+
+
 class EventSource:
     """``host.events``."""
 
@@ -104,7 +162,7 @@ class EventSource:
         if interval <= 0:
             refuse("interval", interval, "seconds between two looks, above 0")
         if self._host.driver.events is not None and self._host.capabilities.events_pushed:
-            pushed: queue.SimpleQueue[Change] = queue.SimpleQueue()
+            pushed: _Pushed = queue.SimpleQueue()
             end = self._host.driver.events.subscribe(pushed.put)
             stream = self._pushed(pushed, end, deadline)
             next(stream)  # into its try: a stream that nobody reads from unsubscribes too when it is forgotten
@@ -114,25 +172,31 @@ class EventSource:
     def _inventory(self) -> dict[str, VMRecord]:
         return {record.id: record for record in self._host.driver.vms.list()}
 
-    def _pushed(
-        self, pushed: queue.SimpleQueue[Change], end: Callable[[], None], deadline: float | None
-    ) -> Generator[Any, None, None]:
+    def _pushed(self, pushed: _Pushed, end: Callable[[], None], deadline: float | None) -> Generator[Any, None, None]:
         clock = self._host.clock
+        came: list[Change | Occurrence] = []
 
-        def next_change() -> Change | None:
+        def now() -> Any:  # mypy makes an object of what is None or one of two
             with contextlib.suppress(queue.Empty):
-                return pushed.get_nowait()
+                return came.pop() if came else pushed.get_nowait()
             return None
+
+        def pause(seconds: float) -> None:
+            if not isinstance(clock, SystemClock):
+                clock.sleep(seconds)
+                return
+            with contextlib.suppress(queue.Empty):  # real time need not pass once something has come
+                came.append(pushed.get(timeout=seconds))
 
         try:
             yield None
             while True:
                 left = None if deadline is None else max(deadline - clock.monotonic(), 0)
                 try:
-                    change = wait_until(next_change, clock=clock, timeout=left, what="an event")
+                    happened = wait_until(now, clock=clock, timeout=left, what="an event", pause=pause)
                 except Timeout:
                     return
-                yield from events_of(change, clock.utcnow())
+                yield from events_of(happened, clock.utcnow())
         finally:
             end()
 

@@ -68,6 +68,7 @@ def test_inventory_of_nothing_is_a_head_line(capsys: pytest.CaptureFixture[str])
     [
         ("inventory.py", []),
         ("watch_events.py", []),
+        ("top.py", []),
         ("snapshot_before_change.py", ["web1", "1 GiB"]),
         ("orchestration/rollout.py", ["/images/web.qcow2"]),
     ],
@@ -81,7 +82,7 @@ def test_a_host_that_is_not_there_is_one_line_on_stderr(
     assert re.fullmatch(r"InvalidRequest: no backend for nowhere://.*\n", err)
 
 
-@pytest.mark.hyperkit(profile="libvirt")
+@pytest.mark.hyperkit(profile="hyperv")
 def test_events_that_comparing_finds_are_watched(hyperkit_fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
     hyperkit_fake.seed(vms=[{**VMS[0], "nics": [], "guest": {"shutdown_seconds": 30}}])
     vm = hyperkit_fake.host.vms.one(name="web1")
@@ -123,6 +124,39 @@ def test_events_that_the_host_pushes_are_watched(
             "new was deleted",
         ]
     assert world.sinks == []
+
+
+def test_what_happens_besides_is_watched(hyperkit_fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    hyperkit_fake.seed(vms=[{**VMS[0], "nics": []}])
+    vm, world = hyperkit_fake.host.vms.one(name="web1"), hyperkit_fake.world
+
+    def work() -> None:
+        while not world.sinks:
+            time.sleep(0.001)
+        hyperkit_fake.reboot(vm)
+        hyperkit_fake.fail_disk(vm, vm.disks[0].id, full=True)
+        hyperkit_fake.end_job(vm, "backup", "the target is gone")
+
+    somebody = threading.Thread(target=work)
+    somebody.start()
+    assert main_of("watch_events.py")([vm.host.url, "--count", "4"]) == 0
+    somebody.join()
+    assert [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "web1 rebooted",
+        "web1 was running, is paused",
+        f"web1 cannot use {vm.disks[0].path}: no room left",
+        "web1 backup ended: the target is gone",
+    ]
+
+
+def test_top_tells_who_uses_what(hyperkit_fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    hyperkit_fake.seed(vms=[VMS[0], {"name": "busy", "state": "running"}, "off"], switches=["lan", "dmz"])
+    hyperkit_fake.load("busy", cpu_seconds=3.25)
+    assert main_of("top.py")([hyperkit_fake.host.url, "--count", "1"]) == 0
+    rows = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
+    assert [row[0] for row in rows] == ["NAME", "busy", "web1"]
+    assert rows[1][1:3] == ["325%", "512 MiB"]
+    assert rows[2][1:] == ["25%", "4 GiB", "32 KiB", "64 KiB", "48 KiB", "24 KiB"]
 
 
 def seeded(fake: Fake, **guest: Any) -> Host:

@@ -24,6 +24,7 @@ from hyperkit.host import Host
 from hyperkit.testing.calls import Calls
 from hyperkit.testing.faults import Faults
 from hyperkit.testing.load import set_counters, set_rates
+from hyperkit.testing.mishaps import disk_fails, guest_reboots, job_ends
 from hyperkit.testing.seeding import Seed, change_guest, find_machine, seed
 from hyperkit.vm import VM
 
@@ -111,7 +112,7 @@ class Fake:
             InvalidRequest: no such counter, or a number below zero.
             NotFound: no such VM.
         """
-        with self._counting(vm) as machine:
+        with self._machine(vm) as machine:
             set_rates(machine, rates)
 
     def counters(self, vm: VM | str, device: str = "", **counters: float) -> None:
@@ -125,11 +126,45 @@ class Fake:
             InvalidRequest: no such device or counter, a number below zero, or the VM does not run.
             NotFound: no such VM.
         """
-        with self._counting(vm) as machine:
+        with self._machine(vm) as machine:
             set_counters(machine, device, counters)
 
+    def reboot(self, vm: VM | str) -> None:
+        """Let the guest of a VM that runs, given as an object or by name, reboot by itself.
+
+        Raises:
+            InvalidRequest: the VM does not run.
+            NotFound: no such VM.
+        """
+        with self._machine(vm) as machine:
+            guest_reboots(self.world, machine)
+
+    def fail_disk(self, vm: VM | str, disk: str, *, paused: bool = True, full: bool = False) -> None:
+        """Let the host fail to read or write a disk of a VM that runs, given as an object or by name.
+
+        Args:
+            disk: the disk's or drive's id.
+            paused: the host pauses the VM; else its guest gets the error.
+            full: the reason is that there is no room left.
+
+        Raises:
+            InvalidRequest: the VM does not run, or has no such disk.
+            NotFound: no such VM.
+        """
+        with self._machine(vm) as machine:
+            disk_fails(self.world, machine, disk, paused=paused, full=full)
+
+    def end_job(self, vm: VM | str, job: str, error: str | None = None) -> None:
+        """Let work end that the host did on a VM, given as an object or by name: ``backup``, say.
+
+        Raises:
+            NotFound: no such VM.
+        """
+        with self._machine(vm) as machine:
+            job_ends(self.world, machine, job, error)
+
     @contextmanager
-    def _counting(self, vm: VM | str) -> Iterator[Machine]:
+    def _machine(self, vm: VM | str) -> Iterator[Machine]:
         """A VM whose counters are up to now."""
         with self.world.lock:
             machine = find_machine(self.world, vm.id if isinstance(vm, VM) else vm)

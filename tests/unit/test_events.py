@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -21,15 +22,20 @@ from hyperkit import (
     NicSpec,
     PowerState,
     StateReason,
+    SystemClock,
     VirtualClock,
     VMChanged,
     VMCreated,
     VMDeleted,
+    VMIOError,
+    VMJobEnded,
+    VMRebooted,
     VMStateChanged,
 )
 from hyperkit.backends.fake.world import World
 from hyperkit.driver import Change
 from hyperkit.events import events_of
+from hyperkit.testing import Fake
 from tests.unit.support import all_but, host_with, world_of
 
 WAYS = ["pushed", "compared"]
@@ -284,3 +290,70 @@ def test_no_change_is_no_event() -> None:
     record = host.vms.create("web1").record
     assert list(events_of(Change(None, None), host.clock.utcnow())) == []
     assert list(events_of(Change(record, record), host.clock.utcnow())) == []
+
+
+# What is in no record
+
+
+@pytest.mark.parametrize("verb", [lambda fake, vm: vm.reset(), lambda fake, vm: vm.reboot(), Fake.reboot])
+def test_a_reboot_is_told(hyperkit_fake: Fake, verb: Callable[[Fake, VM], object]) -> None:
+    hyperkit_fake.seed(vms=[{"name": "web1", "state": "running", "disks": [{"size": "1 GiB"}]}])
+    vm = hyperkit_fake.host.vms.one(name="web1")
+    stream = hyperkit_fake.host.events.stream(timeout=1)
+    verb(hyperkit_fake, vm)
+    (event,) = stream
+    assert (type(event), event.before, event.after) == (VMRebooted, vm.record, vm.record)
+
+
+def test_a_disk_that_fails_is_told_after_the_pause_it_caused(hyperkit_fake: Fake) -> None:
+    hyperkit_fake.seed(vms=[{"name": "web1", "state": "running", "disks": [{"size": "1 GiB"}]}])
+    vm = hyperkit_fake.host.vms.one(name="web1")
+    stream = hyperkit_fake.host.events.stream(timeout=1)
+    hyperkit_fake.fail_disk(vm, vm.disks[0].id, full=True)
+    paused, failure = stream
+    assert isinstance(paused, VMStateChanged)
+    assert isinstance(failure, VMIOError)
+    assert (failure.disk_id, failure.path, failure.paused, failure.full) == (
+        vm.disks[0].id, vm.disks[0].path, True, True
+    )  # fmt: skip
+    assert vm.refresh().reason is StateReason.IO_ERROR
+    stream = hyperkit_fake.host.events.stream(timeout=1)
+    vm.resume()
+    hyperkit_fake.fail_disk("web1", vm.disks[0].id, paused=False)
+    resumed, again = stream
+    assert isinstance(resumed, VMStateChanged)
+    assert isinstance(again, VMIOError)
+    assert not again.paused
+    assert vm.refresh().state is PowerState.RUNNING
+
+
+def test_a_job_that_ended_is_told(hyperkit_fake: Fake) -> None:
+    hyperkit_fake.seed(vms=["web1"])
+    stream = hyperkit_fake.host.events.stream(timeout=1)
+    hyperkit_fake.end_job("web1", "backup")
+    hyperkit_fake.end_job("web1", "backup", error="no room")
+    ended = [(event.job, event.error) for event in stream if isinstance(event, VMJobEnded)]
+    assert ended == [("backup", None), ("backup", "no room")]
+
+
+@pytest.mark.parametrize(
+    "mishap",
+    [
+        lambda fake: fake.reboot("off"),
+        lambda fake: fake.fail_disk("off", "d"),
+        lambda fake: fake.fail_disk("on", "d"),
+    ],
+)
+def test_nothing_happens_to_what_is_not_there(hyperkit_fake: Fake, mishap: Callable[[Fake], object]) -> None:
+    hyperkit_fake.seed(vms=["off", {"name": "on", "state": "running"}])
+    with pytest.raises(InvalidRequest):
+        mishap(hyperkit_fake)
+
+
+def test_real_time_does_not_pass_once_something_has_come() -> None:
+    host = host_that("pushed", clock=SystemClock())
+    stream = host.events.stream(timeout=60)
+    timer = threading.Timer(0.3, lambda: host.vms.create("late"))
+    timer.start()
+    assert next(stream).name == "late"
+    timer.join()

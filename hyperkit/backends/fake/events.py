@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hyperkit.backends.fake.world import World
-from hyperkit.driver import Change
+from hyperkit.driver import Change, Occurrence
 
 
 class FakeEvents:
@@ -14,7 +14,7 @@ class FakeEvents:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def subscribe(self, sink: Callable[[Change], None]) -> Callable[[], None]:
+    def subscribe(self, sink: Callable[[Change | Occurrence], None]) -> Callable[[], None]:
         with self._world.lock:
             self._world.sinks.append(sink)
         return lambda: self._world.sinks.remove(sink)

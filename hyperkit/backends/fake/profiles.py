@@ -31,7 +31,6 @@ LIBVIRT = attrs.evolve(
     hot_memory_remove_any=False,
     hot_rename=False,
     hot_nic_unplug=False,
-    events_pushed=False,
     nic_promiscuous=False,
     max_cpus=288,
     disk_formats=("qcow2", "raw"),
@@ -132,6 +131,7 @@ LXC = Capabilities(
     transfer=True,
     guest_addresses=True,
     metrics=True,
+    events_pushed=True,
     disk_formats=("qcow2", "raw"),
 )
 """Containers by libvirt's LXC driver: no machine, so no firmware, disks, snapshots or suspending to disk."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hyperkit.backends.fake.images import make_disk
 from hyperkit.backends.fake.memory import changed_dimms
 from hyperkit.backends.fake.world import Machine, World
+from hyperkit.driver import Reboot
 from hyperkit.errors import AlreadyExists
 from hyperkit.jobs import Job
 from hyperkit.records import CdromRecord, DiskRecord, NicRecord, PowerRecord, VMRecord
@@ -137,7 +138,7 @@ class FakeVMs:
                 self._ask_to_shut_down(machine)
             elif action is PowerAction.REBOOT:
                 if machine.has_guest and not machine.deaf:
-                    world.boot(machine)
+                    reboot(world, machine)
             elif action in (PowerAction.START, PowerAction.SUSPEND):
                 return world.job(f"{action.value}ing", lambda: self._turn(vm_id, action))
             else:
@@ -147,7 +148,7 @@ class FakeVMs:
     def _turn(self, vm_id: str, action: PowerAction) -> PowerRecord:
         machine = self._world.machine(vm_id)
         if action is PowerAction.RESET:
-            self._world.boot(machine)
+            reboot(self._world, machine)
         return _power(self._world.update(machine, state=_NEXT_STATE[action]))
 
     def _ask_to_shut_down(self, machine: Machine) -> None:
@@ -170,6 +171,12 @@ class FakeVMs:
         with world.lock:
             world.machine(vm_id)
             return world.job("deleting", work)
+
+
+def reboot(world: World, machine: Machine) -> None:
+    """Let what is in a VM begin afresh while the VM stays on, and tell of it."""
+    world.boot(machine)
+    world.tell(Reboot(vm=machine.record))
 
 
 def _power(record: VMRecord) -> PowerRecord:

@@ -19,7 +19,7 @@ from hyperkit.backends.fake.memory import IN_MEMORY, NO_MEMORY, carry_dimms
 from hyperkit.backends.fake.profiles import ALL, DATASTORE_SIZE, HOST_MEMORY
 from hyperkit.capabilities import Capabilities
 from hyperkit.clock import Clock, VirtualClock
-from hyperkit.driver import Change
+from hyperkit.driver import Change, Occurrence
 from hyperkit.errors import InvalidRequest, NotFound, ResourceExhausted
 from hyperkit.jobs import Job
 from hyperkit.records import (
@@ -134,7 +134,7 @@ class World:
         self.uplinks: set[str] = {"eth0", "eth1"}
         self.open_vswitches: set[str] = {"ovs0"}
         self.lock = threading.RLock()
-        self.sinks: list[Callable[[Change], None]] = []
+        self.sinks: list[Callable[[Change | Occurrence], None]] = []
         self._names: dict[str, int] = {}
         self._serial = itertools.count(1)
         self._boots = itertools.count(1)
@@ -152,7 +152,7 @@ class World:
             before = {
                 name: value.copy() if isinstance(value, (dict, set)) else value for name, value in self.__dict__.items()
             }
-            jobs, sinks, told = self.jobs, self.sinks, list[Change]()
+            jobs, sinks, told = self.jobs, self.sinks, list[Change | Occurrence]()
             self.jobs, self.sinks = JobMode(), [told.append]
             try:
                 yield
@@ -160,8 +160,7 @@ class World:
                 self.__dict__.update(before)
                 raise
             self.jobs, self.sinks = jobs, sinks
-            for change in told:
-                self._announce(change.before, change.after)
+            self.tell(*told)
 
     # Identities
 
@@ -212,7 +211,7 @@ class World:
         record = machine.record
         self.machines[record.id] = machine
         self._names[record.name] = self._names.get(record.name, 0) + 1
-        self._announce(None, record)
+        self.tell(Change(None, record))
         return record
 
     def remove(self, machine: Machine) -> None:
@@ -221,7 +220,7 @@ class World:
         del self.machines[record.id]
         self._forget_name(record.name)
         self._count_memory(record, None)
-        self._announce(record, None)
+        self.tell(Change(record, None))
 
     def update(self, machine: Machine, **changes: Any) -> VMRecord:
         """Change a VM's record, and tell whoever listens.
@@ -251,7 +250,7 @@ class World:
             self._forget_name(before.name)
             self._names[after.name] = self._names.get(after.name, 0) + 1
         if self.sinks and before != after:
-            self._announce(before, after)
+            self.tell(Change(before, after))
         return after
 
     def boot(self, machine: Machine) -> None:
@@ -286,9 +285,10 @@ class World:
         if not self._names[name]:
             del self._names[name]
 
-    def _announce(self, before: VMRecord | None, after: VMRecord | None) -> None:
-        for sink in tuple(self.sinks):
-            sink(Change(before, after))
+    def tell(self, *happened: Change | Occurrence) -> None:
+        """Tell whoever listens."""
+        for sink, each in itertools.product(tuple(self.sinks), happened):
+            sink(each)
 
     def switch(self, switch_id: str) -> SwitchRecord:
         """The switch with this id.

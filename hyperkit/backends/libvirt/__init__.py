@@ -17,6 +17,7 @@ from hyperkit.backends.libvirt.consoles import Consoles
 from hyperkit.backends.libvirt.datastores import Datastores
 from hyperkit.backends.libvirt.disks import Disks
 from hyperkit.backends.libvirt.errors import asked, translate
+from hyperkit.backends.libvirt.events import Events
 from hyperkit.backends.libvirt.filters import Filters
 from hyperkit.backends.libvirt.guests import Guests
 from hyperkit.backends.libvirt.host import HostFacts, identify
@@ -61,6 +62,13 @@ def _driver(target: Target, connection: Connection) -> Driver:
     reader = Reader(connection, platform.shares, statistics)
     filters = Filters(connection, able=able.nic_acl)
     vms = VMs(connection, platform, images, reader, filters)
+    events = Events(connection, vms) if able.events_pushed else None
+
+    def close() -> None:
+        if events is not None:
+            events.close()
+        connection.close()
+
     return Driver(
         backend="libvirt",
         url=target.url,
@@ -76,9 +84,10 @@ def _driver(target: Target, connection: Connection) -> Driver:
         snapshots=Snapshots(connection, vms.get, filters) if able.snapshots else None,
         guests=Guests(connection) if able.guest_addresses else None,
         consoles=Consoles(connection) if able.display else None,
+        events=events,
         metrics=Metrics(connection, reader, statistics) if able.metrics else None,
         translate=translate,
         native=lambda: connection.native,
-        close=connection.close,
+        close=close,
         clock=target.clock or SystemClock(),
     )

@@ -23,6 +23,7 @@ from hyperkit.backends.libvirt import containers
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.images import FORMATS
+from hyperkit.backends.libvirt.loop import ensure_running
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.capabilities import Capabilities
@@ -115,6 +116,7 @@ def _by_kind(connection: Connection, host: ET.Element) -> tuple[Platform, Capabi
         why = dict.fromkeys(lacks, "libvirt's test driver has no such call")
         why.update(dict.fromkeys(_INSIDE, "libvirt's test driver runs no guests; what it says of them it makes up"))
         why["metrics"] = "libvirt's test driver counts nothing; what it tells is made up"
+        why["events_pushed"] = "the world of libvirt's test driver is this process's own"
         # Devices of a VM that is off are changed by defining it anew, which this driver can.
         return platform, attrs.evolve(
             _COMMON, reset=True, bios=True, uefi=True, attach=True, nic_link=True, max_cpus=most, why=why
@@ -163,6 +165,7 @@ def _lxc(connection: Connection, host: ET.Element) -> tuple[Platform, Capabiliti
         volumes=True,
         transfer=True,
         metrics=True,
+        events_pushed=ensure_running(),
         disk_formats=_COMMON.disk_formats,
         why=why,
     )
@@ -177,6 +180,7 @@ def _other(kind: str, machines: bool) -> Capabilities:
         why["bios"] = f"{cause}; hyperkit controls the VMs that there are, and makes none"
     return Capabilities(
         metrics=True,
+        events_pushed=ensure_running(),
         pause=True,
         shutdown=True,
         reboot=True,
@@ -271,6 +275,7 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         serial_console=True,
         display=True,
         metrics=True,
+        events_pushed=ensure_running(),
         max_memory=_MOST_MEMORY,
         max_cpus=int(vcpu.get("max", "0")) or None if vcpu is not None else None,
         # QEMU rounds memory up to MiB when it starts, which would not be what was asked for.

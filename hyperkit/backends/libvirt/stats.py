@@ -74,6 +74,8 @@ class Stats:
                 return call.answer()
             self._late.append(thread)
             self._connection.leave()
+            conn = self._connection.conn
+            domains = None if domains is None else [conn.lookupByUUID(domain.UUID()) for domain in domains]
         return _Call(self._connection.conn, groups & _NOBODY_ASKED, domains).run().answer()
 
     def _still_late(self) -> list[threading.Thread]:
@@ -97,8 +99,7 @@ class _Call:
             if self.domains is None:
                 self.found = self.conn.getAllDomainStats(self.groups, _NOWAIT)
             else:
-                here = [_in_session(self.conn, domain) for domain in self.domains]
-                self.found = self.conn.domainListGetStats(here, self.groups, _NOWAIT)
+                self.found = self.conn.domainListGetStats(self.domains, self.groups, _NOWAIT)
         except Exception as error:
             self.error = error
         self.ended = True
@@ -108,8 +109,3 @@ class _Call:
         if self.error is not None:
             raise self.error
         return self.found or []
-
-
-def _in_session(conn: Any, domain: Any) -> Any:
-    """The same domain in this session, if it was of another one."""
-    return domain if domain.connect() is conn else conn.lookupByUUID(domain.UUID())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hyperkit.events import Event, VMChanged, VMCreated, VMDeleted, VMStateChanged
+from hyperkit.events import Event, VMChanged, VMCreated, VMDeleted, VMRebooted, VMStateChanged
+from hyperkit.specs import DiskSpec
 from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
+from hyperkit.testing.conformance.wanted import RUNNING_SNAPSHOT
+from hyperkit.units import MiB
 
 
 def following(stream: Iterator[Event]) -> Event:
@@ -54,3 +57,43 @@ def test_nothing_is_reported_while_nothing_changes(bed: Bed) -> None:
     bed.seen(vm).start().refresh()
     assert list(bed.second.vms.find(name=vm.name)) == [vm]
     assert list(stream) == []
+
+
+@behaviour(
+    "events.subscribe", "A reset is reported once, and is no change of state.", requires=("events_pushed", "reset")
+)
+def test_a_reset_is_reported_once_and_is_no_change_of_state(bed: Bed) -> None:
+    vm = bed.running()
+    stream = bed.host.events.stream(timeout=bed.timeout)
+    bed.seen(vm).reset()
+    rebooted = following(stream)
+    assert (type(rebooted), rebooted.vm_id) == (VMRebooted, vm.id)
+    vm.stop()
+    assert isinstance(following(stream), VMStateChanged)
+
+
+@behaviour(
+    "events.subscribe",
+    "A snapshot of a VM that runs is reported as no pause.",
+    requires=("events_pushed", "snapshots", RUNNING_SNAPSHOT),
+)
+def test_a_snapshot_of_a_vm_that_runs_is_reported_as_no_pause(bed: Bed) -> None:
+    vm = bed.running(disks=[DiskSpec(size=8 * MiB)])
+    stream = bed.host.events.stream(timeout=bed.timeout)
+    bed.seen(vm).snapshots.create(bed.name_for("snapshot"))
+    vm.stop()
+    stopped = next(event for event in stream if isinstance(event, VMStateChanged))
+    assert (stopped.old, stopped.new) == (PowerState.RUNNING, PowerState.OFF)
+
+
+@behaviour(
+    "events.subscribe",
+    "A stop and a start right after each other are both reported.",
+    requires=("events_pushed",),
+)
+def test_a_stop_and_a_start_right_after_each_other_are_both_reported(bed: Bed) -> None:
+    vm = bed.running()
+    stream = bed.host.events.stream(timeout=bed.timeout)
+    bed.seen(vm).stop().start().stop()
+    states = [event.new for _, event in zip(range(3), stream, strict=False) if isinstance(event, VMStateChanged)]
+    assert states == [PowerState.OFF, PowerState.RUNNING, PowerState.OFF]
