@@ -113,6 +113,7 @@ class VMPort(Protocol):
             * Two VMs may have one name where names need not be unique.
             * Disks and NICs are in the order of the spec.
             * A new disk has the size asked for and is marked as created.
+            * A disk's size is kept to the last 512 bytes.
             * A linked disk names its base and is as large, unless a larger size is asked for.
             * A copied disk has the size of its base and does not name it.
             * A disk size below the base image's is InvalidRequest.
@@ -250,6 +251,7 @@ class DiskPort(Protocol):
             * A new disk that cannot be attached leaves no file behind.
             * A disk that the VM already has is AlreadyExists.
             * A disk is attached to a running VM, and is still there after a restart.
+            * A disk is attached to a running VM on the bus asked for.
             * One disk more than the host allows is refused.
         """
         ...
@@ -279,6 +281,7 @@ class DiskPort(Protocol):
         Behaviour:
             * A disk grows to the size asked for.
             * A disk is never made smaller: InvalidRequest.
+            * A disk that two VMs have grows for both.
             * A disk of a running VM grows, and is as large after a restart.
         """
         ...
@@ -385,6 +388,7 @@ class SwitchPort(Protocol):
             * A new switch is active.
             * A switch name that is taken is AlreadyExists where names must be unique.
             * Two switches may have one name where they need not be unique.
+            * A subnet that another switch has is InvalidRequest, and no switch is made.
             * VMs on a new switch can be started.
         """
         ...

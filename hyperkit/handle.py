@@ -101,7 +101,8 @@ class Handle(ABC, Generic[R]):
             raise
 
     def _task(self, what: str, result: Any, finish: Callable[[Any], T]) -> Task[T]:
-        return Task(as_job(result), what=f"{what} {self.label}", clock=self._host.clock, finish=finish)
+        label = self.label
+        return Task(as_job(result), what=f"{what} {label}", clock=self._host.clock, finish=finish, resource=label)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Handle) or type(other) is not type(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from hyperkit.checks import refuse
@@ -82,6 +83,18 @@ def check_macs_free(host: Host, macs: Iterable[str | None]) -> None:
                 raise AlreadyExists(
                     f"MAC address {nic.mac} belongs to VM {record.name!r} on {host.url}", backend=host.url
                 )
+
+
+def check_subnet_free(host: Host, subnet: IPv4Network | None) -> None:
+    """Refuse a subnet that a switch of this host already has, or a part of it: the host could not route to both.
+
+    Raises:
+        InvalidRequest: it is taken; the error names the switch.
+    """
+    for switch in host.driver.switches.list() if subnet else ():
+        if subnet and switch.subnet and subnet.overlaps(IPv4Network(switch.subnet)):
+            wanted = f"a subnet that no switch has; {switch.name!r} on {host.url} has {switch.subnet}"
+            refuse("subnet", str(subnet), wanted)
 
 
 def check_unused(host: Host, paths: Iterable[str], *, but: str | None = None, with_snapshots: bool = False) -> None:

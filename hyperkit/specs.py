@@ -377,6 +377,9 @@ class VMSpec:
         macs = [nic.mac for nic in self.nics if nic.mac]
         if len(macs) != len(set(macs)):
             checks.refuse("nics", macs, "each NIC its own MAC address")
+        paths = [disk.path for disk in self.disks if disk.path]
+        if len(paths) != len(set(paths)):
+            checks.refuse("disks", paths, "each disk its own file")
         if self.iso is not None:
             checks.path("iso", self.iso)
         checks.one_of("firmware", self.firmware, Firmware, Firmware)

@@ -10,6 +10,7 @@ from hyperkit.errors import Busy
 from hyperkit.handle import Handle
 from hyperkit.leases import StaticLease, check_leases
 from hyperkit.records import SwitchRecord
+from hyperkit.resolve import check_subnet_free
 from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
 
 if TYPE_CHECKING:
@@ -141,4 +142,5 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
                 vlan=vlan,
             )
         )
+        check_subnet_free(self._host, spec.network)
         return self._handle(self._host.driver.switches.create(spec))

@@ -60,11 +60,14 @@ class Task(Generic[T_co]):
     `wait` and `result`.
     """
 
-    def __init__(self, job: Job[Any], *, what: str, clock: Clock, finish: Callable[[Any], T_co]) -> None:
+    def __init__(
+        self, job: Job[Any], *, what: str, clock: Clock, finish: Callable[[Any], T_co], resource: str = ""
+    ) -> None:
         self.id = f"task-{next(_serial)}"
         self.what = what
         """What is being done, in words (``create VM 'web1'``)."""
         self._job = job
+        self._resource = resource
         self._clock = clock
         self._finish = finish
         self._callbacks: list[Callable[[Progress], None]] = []
@@ -102,9 +105,9 @@ class Task(Generic[T_co]):
         if status.error is None:
             self._result = self._finish(status.result)
         elif isinstance(status.error, HyperkitError):
-            self._error = status.error
+            self._error = status.error.located(resource=self._resource)
         else:
-            self._error = TaskFailed(f"{self.what} failed: {status.error}")
+            self._error = TaskFailed(f"{self.what} failed: {status.error}", resource=self._resource)
             self._error.__cause__ = status.error
 
     @property

@@ -64,7 +64,8 @@ class VMCollection(Collection[VM, VMRecord]):
         except HyperkitError as error:
             error.located(resource=label)
             raise
-        return Task(as_job(result), what=f"create {label}", clock=self._host.clock, finish=self._handle)
+        job = as_job(result)
+        return Task(job, what=f"create {label}", clock=self._host.clock, finish=self._handle, resource=label)
 
     def _resolved(self, spec: VMSpec) -> VMSpec:
         """The spec with ids for names, once what can be known beforehand is known to be right."""

@@ -159,6 +159,7 @@ class FakeBed(Bed):
             world = host.native
             assert isinstance(world, World)
             switch = host.switches.create("guests", SwitchKind.PRIVATE)
+        self.world = world
         self._backdoor = FakeBackdoor(world)
         self.base_image = Image(world.add_file(f"{IMAGES}/base.qcow2", 16 * MiB, b"base", "qcow2").path, 16 * MiB)
         self.iso = world.add_file("/fake/isos/one.iso", MiB).path

@@ -508,3 +508,9 @@ def test_an_object_of_the_host_stands_for_its_name_or_path() -> None:
     assert DiskSpec(GiB, datastore=store).datastore == store.id
     assert DiskSpec(path=image).path == image.path == _vm(iso=image).iso
     assert DiskSpec(base=PurePosixPath("/images/a.qcow2")).base == "/images/a.qcow2"
+
+
+def test_a_file_is_one_disk_of_a_vm() -> None:
+    with pytest.raises(InvalidRequest, match="each disk its own file") as refused:
+        VMSpec("a", disks=[DiskSpec(path="/images/a.qcow2"), DiskSpec(path="/images/a.qcow2")])
+    assert refused.value.field == "disks"

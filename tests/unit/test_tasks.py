@@ -407,3 +407,16 @@ def test_a_failure_at_the_end_of_a_job_is_told_by_the_task() -> None:
         second.result()
     assert caught.value.operation == "vms.create"
     assert caught.value.backend == host.url
+
+
+def test_an_error_of_a_job_says_what_it_was_about() -> None:
+    failed: JobStatus[str] = JobStatus(True, error=NotFound("no such file"))
+    task = Task(Scripted(failed), what="create VM 'a'", clock=VirtualClock(), finish=lambda r: r, resource="VM 'a'")
+    with pytest.raises(NotFound) as raised:
+        task.result()
+    assert raised.value.resource == "VM 'a'"
+    broken: JobStatus[str] = JobStatus(True, error=OSError("broken"))
+    task = Task(Scripted(broken), what="create VM 'a'", clock=VirtualClock(), finish=lambda r: r, resource="VM 'a'")
+    with pytest.raises(TaskFailed) as told:
+        task.result()
+    assert told.value.resource == "VM 'a'"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hyperkit.backends.fake.images import make_disk
+from hyperkit.backends.fake.images import make_disk, resize
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.errors import NotFound
 from hyperkit.records import DiskRecord, changed
@@ -36,11 +36,8 @@ class FakeDisks:
         with world.lock:
             machine = world.machine(vm_id)
             disk = self._disk(machine, disk_id)
-            larger = changed(disk, size=size)
-            volume = world.volume(disk.path)
-            volume.record = changed(volume.record, size=size)
-            world.update(machine, disks=tuple(larger if d is disk else d for d in machine.record.disks))
-            return larger
+            resize(world, disk.path, size)
+            return self._disk(machine, disk_id)
 
     def set_iso(self, vm_id: str, cdrom_id: str, iso: str | None) -> None:
         world = self._world

@@ -20,6 +20,11 @@ _UNMANAGED = IPv4Network("10.0.0.0/8")
 """Where guests on a switch without a subnet of its own get their addresses, from somebody else's DHCP."""
 
 
+def hears(world: World, machine: Machine) -> bool:
+    """Whether there is a guest that does as it is asked."""
+    return machine.has_guest and not machine.deaf and not world.deaf
+
+
 class FakeGuests:
     """See `hyperkit.driver.GuestPort`."""
 

@@ -6,7 +6,7 @@ import itertools
 
 from hyperkit.backends.fake.world import Volume, World
 from hyperkit.errors import AlreadyExists, InvalidRequest, ResourceExhausted
-from hyperkit.records import DiskRecord, VolumeRecord
+from hyperkit.records import DiskRecord, VolumeRecord, changed
 from hyperkit.specs import DiskBus, DiskFormat, DiskSpec
 from hyperkit.units import format_size
 
@@ -85,6 +85,16 @@ def add_volume(
     )
     world.volumes[path] = Volume(record, data)
     return record
+
+
+def resize(world: World, path: str, size: int) -> None:
+    """Let a file have another size, for every VM that has it as a disk."""
+    volume = world.volume(path)
+    volume.record = changed(volume.record, size=size)
+    for machine in world.machines.values():
+        disks = machine.record.disks
+        if any(disk.path == path for disk in disks):
+            world.update(machine, disks=tuple(changed(d, size=size) if d.path == path else d for d in disks))
 
 
 def _free_name(world: World, vm_name: str, datastore_id: str | None) -> str:

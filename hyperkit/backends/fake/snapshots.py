@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
+from hyperkit.backends.fake.guests import hears
+from hyperkit.backends.fake.images import resize
 from hyperkit.backends.fake.world import Machine, Saved, World
 from hyperkit.errors import AlreadyExists, InvalidState, NotFound
 from hyperkit.jobs import Job
@@ -54,7 +56,7 @@ class FakeSnapshots:
         with world.lock:
             machine = world.machine(vm_id)
             self._check_name(machine, spec.name)
-            if spec.quiesce and machine.record.state is PowerState.RUNNING and (machine.deaf or not machine.has_guest):
+            if spec.quiesce and machine.record.state is PowerState.RUNNING and not hears(world, machine):
                 raise InvalidState(
                     f"cannot quiesce VM {machine.record.name!r}: its guest has no agent that answers",
                     current="no agent",
@@ -107,6 +109,7 @@ class FakeSnapshots:
             for path, volume in volumes.items():
                 then_volume = saved.data[path]
                 volume.record, volume.data = then_volume.record, then_volume.data
+                resize(world, path, volume.record.size)
             machine.current = snapshot_id
             return record
 

@@ -27,8 +27,7 @@ class FakeSwitches:
     def create(self, spec: SwitchSpec) -> SwitchRecord:
         world = self._world
         with world.lock:
-            if world.capabilities.unique_switch_names and any(s.name == spec.name for s in world.switches.values()):
-                raise AlreadyExists(f"a switch called {spec.name!r} exists already")
+            able = world.capabilities
             uplinks = world.open_vswitches if spec.openvswitch else world.uplinks
             if spec.uplink is not None and spec.uplink not in uplinks:
                 raise InvalidRequest(
@@ -36,6 +35,8 @@ class FakeSwitches:
                     field="uplink",
                     value=spec.uplink,
                 )
+            if able.unique_switch_names and any(s.name == spec.name for s in world.switches.values()):
+                raise AlreadyExists(f"a switch called {spec.name!r} exists already")
             switch = SwitchRecord(
                 id=world.new_id(),
                 name=spec.name,
@@ -48,7 +49,7 @@ class FakeSwitches:
                 openvswitch=spec.openvswitch,
                 vlan=spec.vlan,
                 # As on Linux: where there is Open vSwitch, it is what has VLANs, and the other bridges have filters.
-                carries_vlans=spec.openvswitch or not world.capabilities.switch_openvswitch,
+                carries_vlans=spec.openvswitch or (able.nic_vlan and not able.switch_openvswitch),
                 enforces_policies=not spec.openvswitch,
             )
             world.switches[switch.id] = switch

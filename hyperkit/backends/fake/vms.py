@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hyperkit.backends.fake.guests import hears
 from hyperkit.backends.fake.images import make_disk
 from hyperkit.backends.fake.memory import changed_dimms
 from hyperkit.backends.fake.world import Machine, World
@@ -137,7 +138,7 @@ class FakeVMs:
             if action is PowerAction.SHUTDOWN:
                 self._ask_to_shut_down(machine)
             elif action is PowerAction.REBOOT:
-                if machine.has_guest and not machine.deaf:
+                if hears(world, machine):
                     reboot(world, machine)
             elif action in (PowerAction.START, PowerAction.SUSPEND):
                 return world.job(f"{action.value}ing", lambda: self._turn(vm_id, action))
@@ -153,7 +154,7 @@ class FakeVMs:
 
     def _ask_to_shut_down(self, machine: Machine) -> None:
         world = self._world
-        if machine.deaf or not machine.has_guest:
+        if not hears(world, machine):
             return
         if not machine.shutdown_seconds:
             world.update(machine, state=PowerState.OFF)

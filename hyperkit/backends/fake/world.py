@@ -95,9 +95,9 @@ class World:
         jobs: when its slow verbs end.
         boot_seconds: how long a guest takes to have an address.
         commands: what every guest can run, besides its own.
+        deaf: no guest hears a request to shut down or reboot: nothing here is ever booted.
         machines, switches, datastores, volumes: what there is, by id (files by path).
-        uplinks: bridges and NICs of the host that external switches can use.
-        open_vswitches: bridges of Open vSwitch that they can use.
+        uplinks, open_vswitches: bridges and NICs of the host that external switches can use, and those of Open vSwitch.
         sinks: who is told of changes.
     """
 
@@ -114,7 +114,7 @@ class World:
         self.capabilities = capabilities
         self.clock: Clock = clock or VirtualClock()
         self.jobs = jobs or JobMode()
-        self.boot_seconds = 0.0
+        self.boot_seconds, self.deaf = 0.0, False
         self.commands: dict[str, Scripted] = {}
         self.host = HostRecord(
             id=f"fake-{number}",

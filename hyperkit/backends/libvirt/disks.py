@@ -66,9 +66,10 @@ class Disks:
             extra = extra.keeping(image.path, kept=False)
         else:
             extra = extra.with_disk(image.path, KnownDisk(image.created, image.base))
+        on_scsi = self._platform.qemu and element.find("target[@bus='scsi']") is not None
+        lacks_scsi = on_scsi and editing.devices.find("controller[@type='scsi']") is None
         if not editing.active:
-            on_scsi = self._platform.qemu and element.find("target[@bus='scsi']") is not None
-            if on_scsi and editing.devices.find("controller[@type='scsi']") is None:
+            if lacks_scsi:
                 editing.devices.append(xml_write.scsi_controller())
             editing.devices.append(element)
             replace(editing.tree, extra)
@@ -76,6 +77,9 @@ class Disks:
         else:
             editing.remember(extra)
             try:
+                if lacks_scsi:
+                    # libvirt would add one that does not fit into PCI Express. It stays if the disk cannot come.
+                    editing.plug(xml_write.scsi_controller())
                 editing.plug(element)
             except BaseException:
                 with suppress(libvirt.libvirtError):

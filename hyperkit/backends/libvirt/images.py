@@ -26,7 +26,7 @@ from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound, ResourceExhausted, Unsupported
 from hyperkit.jobs import Progress
 from hyperkit.specs import DiskFormat, DiskSpec
-from hyperkit.units import format_size
+from hyperkit.units import KiB, format_size
 
 if TYPE_CHECKING:
     from hyperkit.backends.libvirt.connection import Connection
@@ -237,12 +237,17 @@ class Images:
         if not thin:
             if copied and (base_format is not format if format is DiskFormat.RAW else size > copied.size):
                 refuse("thin", thin, "libvirt takes all the space for copies of raw as raw, or as qcow2 of equal size")
+            if format is DiskFormat.QCOW2 and size % KiB:
+                refuse("size", size, "a multiple of 1 KiB for a qcow2 that takes its space at once (thin=False)")
             _check_room(self._conn, pool, size)
         _check_size(size, format)
         for name in names:
             if len(name.encode()) > 255:
                 refuse("name", name, "a file name of at most 255 bytes")
-            tree = _volume_tree(name, size, format, thin=thin)
+            # qemu-img is told a size in KiB, rounded up: the rest of a size between two comes by growing.
+            by_qemu_img = format is DiskFormat.QCOW2 and copied is None and self._connection.kind != "TEST"
+            rest = size % KiB if by_qemu_img else 0
+            tree = _volume_tree(name, size - rest, format, thin=thin)
             if linked and base_format:
                 store = ET.SubElement(tree, "backingStore")
                 ET.SubElement(store, "path").text = linked.path
@@ -258,6 +263,8 @@ class Images:
                 # A copy comes out with its source's size, whatever was asked.
                 if copied is not None and size > copied.size:
                     _grow_or_remove(volume, size, thin=thin)
+                elif rest:
+                    _grow_or_remove(volume, size, thin=True)
                 return Image(volume.path(), size, format, linked.path if linked else None, created=True)
         raise AlreadyExists(f"datastore {pool.name()!r} has a file called {name!r} already")
 

@@ -97,11 +97,34 @@ class Internal:
         return record
 
     def delete(self, domain: Any, snapshot: Any, children: bool) -> None:
-        """Delete it. The test driver is as good as libvirt's word."""
+        """Delete it. The test driver is as good as libvirt's word.
+
+        Raises:
+            InvalidState: the VM runs without a disk that the snapshot is in.
+        """
         if self._connection.kind == "QEMU":
+            if domain.isActive():
+                below = snapshot.listAllChildren(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS) if children else []
+                _check_has_disks(domain, [snapshot, *below])
             forget(domain, snapshot, 0, children=children)
         else:
             snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0)
+
+
+def _check_has_disks(domain: Any, doomed: list[Any]) -> None:
+    """QEMU deletes them from the disks that it has, and libvirtd 9.0 dies of one that the running VM does not have."""
+    there = {target_of(disk): source_of(disk) for disk in snapshot_xml.writable(parse_domain(domain.XMLDesc(0)))}
+    for snapshot in doomed:
+        for disk in snapshot_xml.writable(parse_domain(snapshot.getXMLDesc(0)).find("domain")):
+            if there.get(target_of(disk)) != source_of(disk):
+                name = domain.name()
+                raise InvalidState(
+                    f"cannot delete snapshot {snapshot_xml.decoded(snapshot.getName())!r} of VM {name!r} while it runs:"
+                    f" it is in the disk {source_of(disk)} too, which the VM does not have any more; stop the VM first",
+                    current=PowerState.RUNNING.value,
+                    wanted="delete snapshot",
+                    allowed=("stop",),
+                )
 
 
 def possible(tree: ET.Element, *, active: bool) -> bool:

@@ -67,6 +67,19 @@ def test_a_disk_is_attached_to_a_running_vm(bed: Bed) -> None:
     assert [disk.path for disk in bed.seen(vm).disks] == [vm.disks[0].path, attached.path]
 
 
+@behaviour(
+    "disks.attach",
+    "A disk is attached to a running VM on the bus asked for.",
+    requires=("disks", "attach", "hot_disk"),
+    facts=("bus",),
+)
+def test_a_disk_is_attached_to_a_running_vm_on_the_bus_asked_for(bed: Bed) -> None:
+    vm = bed.running(disks=[SMALL])
+    attached = vm.disks.attach(DiskSpec(size=8 * MiB, bus=bed.bus))
+    assert attached.record.bus is bed.bus
+    assert [disk.record.bus for disk in bed.seen(vm).disks] == [vm.disks[0].record.bus, bed.bus]
+
+
 @behaviour("disks.attach", "One disk more than the host allows is refused.", requires=("disks", "attach", "max_disks"))
 def test_one_disk_more_than_the_host_allows_is_refused(bed: Bed) -> None:
     most = bed.host.capabilities.max_disks or 0
@@ -202,6 +215,14 @@ def test_a_disk_grows_to_the_size_asked_for(bed: Bed) -> None:
     assert grown.size == 24 * MiB
     assert [disk.size for disk in bed.seen(vm).disks] == [8 * MiB, 24 * MiB]
     assert bed.backdoor.disk_size(grown.path) == 24 * MiB
+
+
+@behaviour("disks.resize", "A disk that two VMs have grows for both.", requires=("disks", "disk_resize"))
+def test_a_disk_that_two_vms_have_grows_for_both(bed: Bed) -> None:
+    vm = bed.vm(disks=[SMALL])
+    other = bed.vm(disks=[DiskSpec(path=vm.disks[0].path)])
+    vm.disks[0].resize(24 * MiB)
+    assert [disk.size for disk in bed.seen(other).disks] == [24 * MiB]
 
 
 @behaviour(

@@ -149,6 +149,21 @@ def test_two_switches_may_have_one_name(bed: Bed) -> None:
     assert [nic.record.switch_id for nic in bed.seen(vm).nics] == [other.id, one.id]
 
 
+@behaviour(
+    "switches.create",
+    "A subnet that another switch has is InvalidRequest, and no switch is made.",
+    requires=("switch_internal", "switch_subnet"),
+)
+def test_a_subnet_that_another_switch_has_is_refused(bed: Bed) -> None:
+    subnet = bed.subnets[0]
+    bed.host.switches.create(bed.name_for("internal"), SwitchKind.INTERNAL, subnet=subnet)
+    switches = bed.backdoor.switch_names()
+    with pytest.raises(InvalidRequest) as refused:
+        bed.host.switches.create(bed.name_for("internal"), SwitchKind.INTERNAL, subnet=subnet)
+    assert refused.value.field == "subnet"
+    assert bed.backdoor.switch_names() == switches
+
+
 @behaviour("switches.create", "VMs on a new switch can be started.", requires=(ANY_SWITCH,))
 def test_vms_on_a_new_switch_can_be_started(bed: Bed) -> None:
     switch = bed.switch()

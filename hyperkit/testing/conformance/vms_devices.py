@@ -25,6 +25,14 @@ def test_a_new_disk_has_the_size_asked_for(bed: Bed) -> None:
     assert bed.backdoor.disk_size(disk.path) == 24 * MiB
 
 
+@behaviour("vms.create", "A disk's size is kept to the last 512 bytes.", requires=("disks",))
+def test_a_disks_size_is_kept_to_the_last_512_bytes(bed: Bed) -> None:
+    size = 8 * MiB + 512
+    disk = bed.seen(bed.vm(disks=[DiskSpec(size=size)])).disks[0]
+    assert disk.size == size
+    assert bed.backdoor.disk_size(disk.path) == size
+
+
 @behaviour(
     "vms.create",
     "A linked disk names its base and is as large, unless a larger size is asked for.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -310,6 +311,20 @@ class TestRevert:
 
 @needs_bed
 class TestDelete:
+    def test_a_disk_that_the_running_vm_lacks(self, vm: VM, host: LibvirtHost) -> None:
+        """libvirtd would die of it."""
+        old = vm.take("old")
+        vm.driver.disks.detach(vm.id, vm.now.disks[1].id)
+        vm.power("start")
+        for children in (False, True):
+            with pytest.raises(InvalidState, match="does not have any more; stop the VM first"):
+                vm.delete(old, children)
+        with closing(libvirt.open(host.uri)) as connection:
+            assert connection.lookupByUUIDString(vm.id).isActive()
+        vm.power("stop")
+        vm.delete(old)
+        assert vm.tree() == {}
+
     def family(self, vm: VM) -> dict[str, SnapshotRecord]:
         """a - b - c, and d below b too."""
         found = {name: vm.take(name) for name in ("a", "b", "c")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import attrs
 import pytest
 
 from hyperkit.backends.fake.world import IMAGES
@@ -43,6 +44,11 @@ def attaches_a_disk_twice(patch: pytest.MonkeyPatch) -> None:
         return Disk(vm, vm.host.driver.disks.attach(vm.id, spec))
 
     patch.setattr(Disks, "attach", attach)
+
+
+@port("test_a_disk_is_attached_to_a_running_vm_on_the_bus_asked_for", "disks.attach")
+def attaches_every_disk_on_the_usual_bus(driver: Driver, call: Call, vm_id: str, spec: DiskSpec) -> Any:
+    return call(vm_id, attrs.evolve(spec, bus=None))
 
 
 @layer("test_one_disk_more_than_the_host_allows_is_refused")
@@ -94,6 +100,15 @@ def complains_of_the_guest_and_detaches(driver: Driver, call: Call, vm_id: str, 
 def grows_the_record_and_not_the_file(driver: Driver, call: Call, vm_id: str, disk_id: str, size: int) -> DiskRecord:
     disks = tuple(changed(d, size=size) if d.id == disk_id else d for d in machine(driver, vm_id).record.disks)
     return next(disk for disk in edit(driver, vm_id, disks=disks).disks if disk.id == disk_id)
+
+
+@port("test_a_disk_that_two_vms_have_grows_for_both", "disks.resize")
+def grows_a_disk_for_one_vm_alone(driver: Driver, call: Call, vm_id: str, disk_id: str, size: int) -> Any:
+    others = {other: each.record.disks for other, each in world(driver).machines.items() if other != vm_id}
+    grown = call(vm_id, disk_id, size)
+    for other, disks in others.items():
+        edit(driver, other, disks=disks)
+    return grown
 
 
 @layer("test_a_disk_is_never_made_smaller")

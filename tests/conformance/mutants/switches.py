@@ -91,6 +91,11 @@ def defines_a_switch_and_does_not_start_it(driver: Driver, call: Call, spec: Swi
     return edited(driver, call(spec), active=False)
 
 
+@layer("test_a_subnet_that_another_switch_has_is_refused")
+def routes_one_subnet_to_two_switches(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("hyperkit.switch.check_subnet_free", nothing)
+
+
 @port("test_a_switch_name_that_is_taken_is_already_exists", "switches.create")
 def makes_two_switches_of_one_name(driver: Driver, call: Call, spec: SwitchSpec) -> SwitchRecord:
     return edited(driver, call(attrs.evolve(spec, name=f"{spec.name} again")), name=spec.name)

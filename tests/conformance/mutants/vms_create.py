@@ -18,7 +18,7 @@ from hyperkit.host import Host
 from hyperkit.records import DiskRecord, SwitchRecord, VMRecord, changed
 from hyperkit.specs import Allocation, CpuTopology, NicSpec, VMFields, VMSpec
 from hyperkit.states import PowerAction
-from hyperkit.units import MiB
+from hyperkit.units import KiB, MiB
 from tests.conformance.mutants.kit import Call, edit, layer, nothing, port, world
 
 
@@ -64,6 +64,10 @@ def sorts_nics_by_address(spec: VMSpec) -> dict[str, Any]:
 def forgets_that_it_created_a_disk(driver: Driver, call: Call, spec: VMSpec) -> VMRecord:
     record = call(spec)
     return edit(driver, record.id, disks=tuple(changed(disk, created=False) for disk in record.disks))
+
+
+def rounds_sizes_of_disks_up(spec: VMSpec) -> dict[str, Any]:
+    return {"disks": tuple(attrs.evolve(disk, size=-(-(disk.size or 0) // KiB) * KiB) for disk in spec.disks)}
 
 
 def copies_where_it_should_link(spec: VMSpec) -> dict[str, Any]:
@@ -264,6 +268,7 @@ def keeps_the_callers_own_list_of_nics(patch: pytest.MonkeyPatch) -> None:
 
 asks_for("test_name_cpus_and_memory_are_exactly_those_asked_for", rounds_memory_to_16_mib)
 asks_for("test_disks_and_nics_are_in_the_order_of_the_spec", sorts_nics_by_address)
+asks_for("test_a_disks_size_is_kept_to_the_last_512_bytes", rounds_sizes_of_disks_up)
 asks_for("test_a_linked_disk_names_its_base_and_is_as_large", copies_where_it_should_link)
 asks_for("test_a_copied_disk_has_the_size_of_its_base", links_where_it_should_copy)
 asks_for("test_a_disk_size_below_the_base_images_is_refused", takes_the_size_of_the_base_in_silence)

@@ -1,0 +1,25 @@
+"""What lockstep tests share: the host of the conformance suite, and a report that is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conformance.conftest import qemu_host
+
+__all__ = ["qemu_host"]
+
+Report = Callable[[object], None]
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Report:
+    """Write to the terminal, also of a test that passes: what a run did is its result."""
+    writer = request.config.get_terminal_writer()
+
+    def write(said: object) -> None:
+        writer.line()
+        writer.line(str(said))
+
+    return write

@@ -1,0 +1,112 @@
+"""The lockstep of two fakes: quick, and a way to see that it finds what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import hyperkit
+from hyperkit import MiB
+from hyperkit.driver import Driver
+from hyperkit.errors import ResourceExhausted
+from hyperkit.instrument import intercept
+from hyperkit.testing.lockstep import Coverage, Divergence, lockstep
+from hyperkit.testing.lockstep.script import Ref, Step
+from hyperkit.testing.lockstep.sides import Pair, Side
+from tests.conformance.mutants import BY_TEST
+from tests.lockstep.conftest import Report
+from tests.lockstep.still_bed import StillBed
+
+ENOUGH = 1000
+"""Steps within which a fake that is broken on purpose must be found; most are found in the first hundred."""
+
+FOUND = (
+    "test_a_mac_address_asked_for_is_kept",
+    "test_a_disk_size_below_the_base_images_is_refused",
+    "test_the_cpu_topology_is_the_one_asked_for",
+    "test_notes_come_back_character_for_character",
+    "test_start_runs_a_vm_that_is_off",
+    "test_a_deleted_vm_is_listed_no_more",
+    "test_the_other_disks_keep_their_ids",
+    "test_a_new_volume_has_the_name_size_and_format_asked_for",
+    "test_a_new_switch_is_active",
+    "test_deleting_the_current_snapshot_makes_its_parent_current",
+    "test_a_revert_makes_the_snapshot_current",
+)
+"""Conformance tests whose mutants the lockstep must find too: of what is made, changed, told and deleted."""
+
+
+@pytest.fixture(params=["all", "libvirt", "esxi", "hyperv"])
+def bed(request: pytest.FixtureRequest) -> Iterator[StillBed]:
+    with StillBed(profile=request.param) as bed:
+        yield bed
+
+
+def test_two_fakes_agree(bed: StillBed, report: Report) -> None:
+    coverage = lockstep(bed, steps=400)
+    report(coverage)
+    assert coverage.steps >= 400
+    coverage.check()
+
+
+@pytest.mark.parametrize("test", FOUND)
+def test_a_mutant_is_found(test: str) -> None:
+    with StillBed(wrap=BY_TEST[test].wrap) as bed, pytest.raises(Divergence):
+        lockstep(bed, steps=ENOUGH, shrink=False)
+
+
+def test_the_same_seed_gives_the_same_steps() -> None:
+    reports = []
+    for seed in (7, 7, 8):
+        with StillBed() as bed:
+            reports.append(str(lockstep(bed, steps=100, first_seed=seed)))
+    assert reports[0] == reports[1] != reports[2]
+
+
+def test_what_is_found_is_made_small_and_told_as_a_script() -> None:
+    mutant = BY_TEST["test_notes_come_back_character_for_character"]
+    with StillBed(wrap=mutant.wrap) as bed:
+        with pytest.raises(Divergence) as found:
+            lockstep(bed, steps=ENOUGH, length=10)
+        message = str(found.value)
+        script = [line.strip() for line in message.partition("Each side was asked for:\n\n")[2].splitlines()]
+        assert "notes" in message.splitlines()[1]
+        assert len(script) <= 5, message
+        # The script is a program, and shows on the mutant what the message says.
+        names = {**vars(hyperkit), "host": bed.host}
+        for line in script:
+            exec(line, names)
+        made = [value for value in names.values() if isinstance(value, hyperkit.VM)]
+        assert any(vm.refresh().notes not in script[-1] for vm in made) or len(made) > 1
+
+
+def test_a_run_that_only_collects_refusals_fails() -> None:
+    coverage = Coverage()
+    for _ in range(30):
+        coverage.count("vm.start", "InvalidState")
+        coverage.count("vms.create", "done")
+    with pytest.raises(AssertionError, match=r"never done: vm.start"):
+        coverage.check()
+    for _ in range(60):
+        coverage.count("vm.stop", "NotFound")
+    with pytest.raises(AssertionError, match="only 25%"):
+        coverage.check()
+
+
+def test_a_difference_of_outcome_is_told_with_what_each_side_said() -> None:
+    def refuses(driver: Driver) -> Driver:
+        return intercept(driver, lambda called, method, args: full() if called == "volumes.create" else method(*args))
+
+    def full() -> None:
+        raise ResourceExhausted("the disk is full")
+
+    with StillBed() as fake, StillBed(wrap=[refuses]) as host:
+        sides = (Side("the fake", fake.connect, "default", ()), Side("the host", host.connect, "default", ()))
+        pair = Pair(*sides, Coverage())
+        step = Step(what="volumes.create", target=Ref("store", ("volumes",)), method="create", args=("a", MiB))
+        with pytest.raises(Divergence) as found:
+            pair.do(step)
+    assert "the host said: the disk is full" in str(found.value)
+    assert str(found.value).endswith("store.volumes.create('a', 1 * MiB)")
+    assert isinstance(found.value.__cause__, ResourceExhausted)
