@@ -25,7 +25,7 @@ BENCHMARKS: Sequence[Benchmark] = (
 def main(argv: Sequence[str] | None = None, benchmarks: Sequence[Benchmark] = BENCHMARKS) -> int:
     """Run what was named, or all that can run here; returns the exit code.
 
-    It is 1 when a benchmark fails, or was named and cannot run here.
+    It is 1 when a benchmark fails, misses its target with all of its work, or was named and cannot run here.
     """
     arguments = _parser(benchmarks).parse_args(argv)
     if arguments.list:
@@ -51,6 +51,9 @@ def main(argv: Sequence[str] | None = None, benchmarks: Sequence[Benchmark] = BE
             failed = True
         else:
             rows.append(row)
+            if row.met is False and arguments.scale >= 1:
+                say(f"{benchmark.name}: missed its target: {row.target}")
+                failed = True
             if not arguments.json:
                 print(json.dumps(row.to_dict()), flush=True)
     if arguments.json:

@@ -36,6 +36,8 @@ class Row:
         ratio: hyperkit's median by the other's.
         trips: round trips to the hypervisor that one sample takes, ``{"hyperkit": n, "other": m}``; None where there
             is no hypervisor to make them to.
+        target: what was set out for; None if nothing was.
+        met: whether it was reached, at whatever scale it ran.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Row:
     other_name: str
     ratio: float
     trips: dict[str, int] | None = None
+    target: str | None = None
+    met: bool | None = None
 
     @classmethod
     def of(
@@ -79,12 +83,23 @@ class Benchmark:
     Attributes:
         name: what it is called on the command line.
         summary: what it measures, in a line.
-        run: measures; its argument scales the amount of work, 1.0 being what is published.
+        measure: does so; its argument scales the amount of work, 1.0 being what is published.
+        most: what the ratio is to be at most; None if no target was set.
+        most_of: the column that is meant, ``hyperkit`` being in the row's unit.
     """
 
     name: str
     summary: str
-    run: Callable[[float], Row]
+    measure: Callable[[float], Row]
+    most: float | None = None
+    most_of: str = "ratio"
+
+    def run(self, scale: float) -> Row:
+        """Measure, and hold the row against the target."""
+        row = self.measure(scale)
+        if self.most is None:
+            return row
+        return attrs.evolve(row, target=f"{self.most_of} <= {self.most}", met=getattr(row, self.most_of) <= self.most)
 
 
 def alternate(*samples: Sample, rounds: int, warm_up: int = 1) -> list[list[float]]:

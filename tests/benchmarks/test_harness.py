@@ -11,14 +11,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.harness import Benchmark, BenchmarkFailed, CannotRun, Row, alternate, median, scaled, significant, timed
 
 REPOSITORY = Path(__file__).parents[2]
-FIELDS = ["name", "unit", "hyperkit", "other", "other_name", "ratio", "trips"]
+FIELDS = ["name", "unit", "hyperkit", "other", "other_name", "ratio", "trips", "target", "met"]
 
 
 def benchmark(name: str, run: Callable[[float], Row] | None = None) -> Benchmark:
@@ -37,6 +39,19 @@ def command(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "benchmarks", *argv], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
+
+
+@pytest.mark.parametrize(
+    ("most", "most_of", "met"),
+    [(0.5, "ratio", True), (0.49, "ratio", False), (2, "hyperkit", True), (1.9, "hyperkit", False)],
+)
+def test_a_row_is_held_against_its_target(most: float, most_of: str, met: bool, capsys: Any) -> None:
+    aimed = attrs.evolve(benchmark("a"), most=most, most_of=most_of)
+    row = aimed.run(1.0)
+    assert (row.met, row.target) == (met, f"{most_of} <= {most}")
+    assert main(["a"], [aimed]) == (0 if met else 1)
+    assert ("missed its target" in capsys.readouterr().err) is not met
+    assert main(["a", "--scale", "0.999"], [aimed]) == 0  # a part of the work says nothing of the whole
 
 
 def test_samples_are_taken_in_turns_and_the_warm_up_is_thrown_away() -> None:
