@@ -16,7 +16,6 @@ from hyperkit.capabilities import Capabilities
 from hyperkit.clock import Clock, SystemClock, VirtualClock
 from hyperkit.connection import connect
 from hyperkit.console import Console, SerialConsole
-from hyperkit.containers import ContainerSpec
 from hyperkit.datastore import Datastore, Volume
 from hyperkit.disk import Cdrom, Disk
 from hyperkit.errors import (
@@ -53,9 +52,7 @@ from hyperkit.events import (
 from hyperkit.guest import Guest
 from hyperkit.guest_records import CommandResult
 from hyperkit.host import Host
-from hyperkit.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
 from hyperkit.jobs import Progress
-from hyperkit.leases import StaticLease
 from hyperkit.metrics import DiskMetrics, DiskRates, MetricsRecord, NicMetrics, NicRates, Rates
 from hyperkit.nic import Nic
 from hyperkit.records import HypervisorType, to_dict
@@ -74,6 +71,9 @@ from hyperkit.specs import (
     SwitchSpec,
     VMSpec,
 )
+from hyperkit.specs.container import ContainerSpec
+from hyperkit.specs.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
+from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerState, StateReason
 from hyperkit.switch import Switch
 from hyperkit.tasks import Task

@@ -12,7 +12,6 @@ from typing import Any
 from hyperkit.capabilities import Capabilities
 from hyperkit.checks import refuse
 from hyperkit.errors import Unsupported
-from hyperkit.isolation import IsolationPolicy
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
     NORMAL_SHARES,
@@ -29,6 +28,7 @@ from hyperkit.specs import (
     VMSpec,
     VolumeSpec,
 )
+from hyperkit.specs.isolation import IsolationPolicy
 from hyperkit.states import PowerAction
 from hyperkit.units import to_unit
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from hyperkit import checks
 from hyperkit.devices import Device, Devices, require_off, require_off_or_hot, require_room
-from hyperkit.isolation import IsolationPolicy
 from hyperkit.records import NicRecord, VMRecord, changed
 from hyperkit.resolve import check_macs_free, resolve_nics
 from hyperkit.specs import NicChange, NicSpec, check_trunk
+from hyperkit.specs.isolation import IsolationPolicy
 from hyperkit.switch import Switch
 
 

@@ -13,9 +13,6 @@ from typing import Any, TypeVar
 
 import attrs
 
-from hyperkit.containers import ContainerSpec
-from hyperkit.isolation import OPEN, IsolationPolicy
-from hyperkit.leases import StaticLease
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
     Allocation,
@@ -27,6 +24,9 @@ from hyperkit.specs import (
     KernelBoot,
     SwitchKind,
 )
+from hyperkit.specs.container import ContainerSpec
+from hyperkit.specs.isolation import OPEN, IsolationPolicy
+from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerState, StateReason
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from hyperkit.checks import refuse
 from hyperkit.collection import pick
 from hyperkit.errors import AlreadyExists, Busy
-from hyperkit.isolation import OPEN
 from hyperkit.records import SwitchRecord, changed
 from hyperkit.specs import DiskSpec, NicSpec
+from hyperkit.specs.isolation import OPEN
 
 if TYPE_CHECKING:
     from hyperkit.host import Host

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from hyperkit.collection import Collection
 from hyperkit.errors import Busy
 from hyperkit.handle import Handle
-from hyperkit.leases import StaticLease, check_leases
 from hyperkit.records import SwitchRecord
 from hyperkit.resolve import check_subnet_free
 from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
+from hyperkit.specs.lease import StaticLease, check_leases
 
 if TYPE_CHECKING:
     from hyperkit.vm import VM

@@ -11,12 +11,12 @@ from typing import ClassVar, Protocol, Self, Unpack, cast
 
 import attrs
 
-from hyperkit.containers import ContainerSpec
 from hyperkit.datastore import Datastore
 from hyperkit.errors import Busy, HyperkitError, NotFound
 from hyperkit.host import Host
 from hyperkit.records import HypervisorType
 from hyperkit.specs import DiskBus, DiskSpec, KernelBoot, SwitchKind, VMFields
+from hyperkit.specs.container import ContainerSpec
 from hyperkit.states import PowerState
 from hyperkit.switch import Switch
 from hyperkit.tasks import wait_until

@@ -18,12 +18,9 @@ import attrs
 from hyperkit import checks
 from hyperkit.backends import fake
 from hyperkit.backends.fake.world import Machine, World
-from hyperkit.containers import ContainerSpec
 from hyperkit.driver import Driver
 from hyperkit.errors import AlreadyExists, HyperkitError, InvalidRequest, NotFound
 from hyperkit.instrument import instrument
-from hyperkit.isolation import AclRule, IsolationPolicy
-from hyperkit.leases import StaticLease
 from hyperkit.records import VMRecord, changed
 from hyperkit.resolve import plugged
 from hyperkit.specs import (
@@ -42,6 +39,9 @@ from hyperkit.specs import (
     VMSpec,
     check_memory,
 )
+from hyperkit.specs.container import ContainerSpec
+from hyperkit.specs.isolation import AclRule, IsolationPolicy
+from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerAction, PowerState
 from hyperkit.testing.seeding_guest import change, known, scripts, seconds
 from hyperkit.units import GiB, MiB, parse_size

@@ -31,8 +31,6 @@ from hyperkit import (
 from hyperkit.capabilities import names
 from hyperkit.driver import PORTS, operations
 from hyperkit.guard import NEEDS, check
-from hyperkit.isolation import AclRule, IsolationPolicy
-from hyperkit.leases import StaticLease
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
     CommandSpec,
@@ -44,6 +42,8 @@ from hyperkit.specs import (
     VMChange,
     VolumeSpec,
 )
+from hyperkit.specs.isolation import AclRule, IsolationPolicy
+from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerAction
 from tests.unit.support import refusal
 

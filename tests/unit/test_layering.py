@@ -38,7 +38,6 @@ ABOVE = {
 MAX_LINES = 400
 LONGER = {
     "driver.py": "the contract, of which three quarters are docstrings: one place to read it in one go",
-    "specs.py": "every spec with its checks: fields of one explain those of another",
 }
 
 

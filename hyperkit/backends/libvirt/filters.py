@@ -23,7 +23,7 @@ from hyperkit.backends.libvirt import errors, metadata, xml_read
 from hyperkit.backends.libvirt.nic_policy import PREFIX, KnownNic, filtered, own_filter
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.checks import refuse
-from hyperkit.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
+from hyperkit.specs.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
 
 if TYPE_CHECKING:
     from hyperkit.backends.libvirt.connection import Connection

@@ -19,7 +19,7 @@ from xml.etree import ElementTree as ET
 import attrs
 
 from hyperkit.errors import InvalidRequest
-from hyperkit.isolation import OPEN, AclProtocol, AclRule, IsolationPolicy
+from hyperkit.specs.isolation import OPEN, AclProtocol, AclRule, IsolationPolicy
 
 _URI = "urn:hyperkit:vm:1"
 NIC, _ADDRESS, _RULE = (f"{{{_URI}}}{tag}" for tag in ("nic", "address", "rule"))

@@ -22,9 +22,9 @@ from xml.etree import ElementTree as ET
 
 from hyperkit.backends.libvirt.nic_policy import vlans
 from hyperkit.errors import InvalidRequest
-from hyperkit.leases import StaticLease
 from hyperkit.records import SwitchRecord
 from hyperkit.specs import SwitchKind, SwitchSpec
+from hyperkit.specs.lease import StaticLease
 
 _MARK = "{urn:hyperkit:switch:1}switch"
 _INTERNAL = frozenset({"nat", "route", "open"})

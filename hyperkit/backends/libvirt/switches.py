@@ -16,9 +16,9 @@ from hyperkit.backends.libvirt.undo import insist, tell
 from hyperkit.backends.libvirt.xml_read import parse
 from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, NotFound
-from hyperkit.leases import StaticLease
 from hyperkit.records import SwitchRecord
 from hyperkit.specs import SwitchChange, SwitchSpec
+from hyperkit.specs.lease import StaticLease
 
 if TYPE_CHECKING:
     from hyperkit.backends.libvirt.connection import Connection

@@ -13,7 +13,6 @@ import attrs
 
 from hyperkit.backends.libvirt import metadata, nic_policy
 from hyperkit.backends.libvirt.metadata import NO_EXTRA, Extra
-from hyperkit.containers import INIT, ContainerSpec
 from hyperkit.errors import BackendError, InvalidRequest
 from hyperkit.records import CdromRecord, DiskRecord, NicRecord, VMRecord, changed
 from hyperkit.specs import (
@@ -27,6 +26,7 @@ from hyperkit.specs import (
     Firmware,
     KernelBoot,
 )
+from hyperkit.specs.container import INIT, ContainerSpec
 from hyperkit.states import PowerState, StateReason
 
 # virDomainParseScaledValue's units; what libvirt writes is always KiB.

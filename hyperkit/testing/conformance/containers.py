@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hyperkit.containers import ContainerSpec
 from hyperkit.errors import NotFound, Unsupported
+from hyperkit.specs.container import ContainerSpec
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.wanted import disks

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hyperkit.errors import AlreadyExists, InvalidRequest, InvalidState, NotFound
-from hyperkit.isolation import IsolationPolicy
 from hyperkit.specs import NicSpec
+from hyperkit.specs.isolation import IsolationPolicy
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.wanted import ANY_POLICY, ANY_SWITCH, now_and_after_a_restart, policies

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hyperkit.errors import AlreadyExists, Busy, InvalidRequest, NotFound
-from hyperkit.leases import StaticLease
 from hyperkit.specs import NicSpec, SwitchKind
+from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerState
 from hyperkit.switch import Switch
 from hyperkit.tasks import wait_until

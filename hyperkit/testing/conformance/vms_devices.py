@@ -6,8 +6,8 @@ import pytest
 
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
 from hyperkit.ids import is_unicast
-from hyperkit.isolation import IsolationPolicy
 from hyperkit.specs import DiskFormat, DiskSpec, NicSpec
+from hyperkit.specs.isolation import IsolationPolicy
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.wanted import ANY_BASE, ANY_POLICY, ANY_SWITCH, disks, policies

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hyperkit.capabilities import Capabilities
-from hyperkit.isolation import AclRule, IsolationPolicy
 from hyperkit.specs import Allocation, DiskSpec
+from hyperkit.specs.isolation import AclRule, IsolationPolicy
 from hyperkit.testing.beds import Bed
 from hyperkit.units import MiB
 from hyperkit.vm import VM

@@ -12,9 +12,9 @@ import pytest
 
 from hyperkit.driver import Target
 from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
-from hyperkit.leases import StaticLease
 from hyperkit.records import SwitchRecord
 from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
+from hyperkit.specs.lease import StaticLease
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 
 libvirt = pytest.importorskip("libvirt")

@@ -12,9 +12,9 @@ from hyperkit.backends.fake.world import IMAGES
 from hyperkit.disk import Disk, Disks
 from hyperkit.driver import Driver
 from hyperkit.errors import Busy, HyperkitError, NotFound
-from hyperkit.isolation import OPEN
 from hyperkit.records import DiskRecord, NicRecord, changed
 from hyperkit.specs import DiskSpec, NicChange, NicSpec
+from hyperkit.specs.isolation import OPEN
 from hyperkit.units import MiB
 from tests.conformance.mutants.kit import Call, edit, layer, machine, nothing, port, world
 
