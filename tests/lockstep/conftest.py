@@ -14,12 +14,13 @@ Report = Callable[[object], None]
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Report:
+def report(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Report:
     """Write to the terminal, also of a test that passes: what a run did is its result."""
     writer = request.config.get_terminal_writer()
 
     def write(said: object) -> None:
-        writer.line()
-        writer.line(str(said))
+        with capsys.disabled():
+            writer.line()
+            writer.line(str(said))
 
     return write
