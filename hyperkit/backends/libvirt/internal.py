@@ -17,6 +17,7 @@ from hyperkit.backends.libvirt.chains import extra_of, remember
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.redefine import forget
+from hyperkit.backends.libvirt.standing import configuration_kept
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_read import source_of, target_of
 from hyperkit.errors import InvalidState, ResourceExhausted, Unsupported
@@ -52,11 +53,11 @@ class Internal:
                 ) from error
             raise
 
-    def check_revert(self, snapshot: Any) -> None:
+    def check_revert(self, domain: Any, snapshot: Any) -> None:
         """Refuse what would go wrong half-way.
 
         Raises:
-            Unsupported: QEMU would take its name for another one's number.
+            Unsupported: QEMU would take its name for another one's number, or cannot load its memory.
             NotFound: a disk of the snapshot is gone.
         """
         name = snapshot.getName()
@@ -66,21 +67,17 @@ class Internal:
                 "the number of another one; `qemu-img snapshot -l` on the disks shows which",
                 capability="snapshots",
             )
+        _check_cpus(domain, snapshot)
         # libvirt reverts one disk after the other, and leaves those it did when it comes to one that is gone.
         if self._connection.kind == "QEMU":
             for path in snapshot_xml.files(parse_domain(snapshot.getXMLDesc(0)).find("domain")):
                 self._images.inspect(path, "path", DiskFormat.QCOW2)
 
     def revert(self, domain: Any, vm_id: str, snapshot: Any) -> VMRecord:
-        """Bring it back."""
+        """Bring it back. If that fails, the VM has the configuration of before, but is off."""
         notes, before = self._read(vm_id).notes, extra_of(domain)
-        try:
-            domain.revertToSnapshot(snapshot, 0)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
-                raise
-            # What is risked is what the caller gives up: saved memory, and the present configuration.
-            domain.revertToSnapshot(snapshot, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+        with configuration_kept(self._connection, domain):
+            _revert(domain, snapshot)
         if domain.hasManagedSaveImage(0):
             # Left by libvirt, and the next start would run it on disks that it does not fit.
             domain.managedSaveRemove(0)
@@ -111,6 +108,31 @@ class Internal:
             snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN if children else 0)
 
 
+def _revert(domain: Any, snapshot: Any) -> None:
+    try:
+        domain.revertToSnapshot(snapshot, 0)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_SNAPSHOT_REVERT_RISKY:
+            raise
+        # What is risked is what the caller gives up: saved memory, and the present configuration.
+        domain.revertToSnapshot(snapshot, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+
+
+def _check_cpus(domain: Any, snapshot: Any) -> None:
+    """Refuse memory that QEMU could not load, which it finds out when it has brought back the disks.
+
+    It loads it as it starts (``-loadvm``), and libvirt plugs such CPUs after that. Seen with libvirt 9.0.
+    """
+    tree = parse_domain(snapshot.getXMLDesc(0))
+    if tree.find("memory[@snapshot='internal']") is not None and _has_added_cpus(tree.find("domain")):
+        raise Unsupported(
+            f"cannot revert VM {domain.name()!r} to snapshot {snapshot.getName()!r}, which hyperkit did not take: it "
+            "holds the memory of a VM with CPUs that were added while it ran, into which libvirt cannot load it; "
+            "nothing was changed. `qemu-img snapshot -a` brings back the disks of a VM that is off",
+            capability="snapshot_memory",
+        )
+
+
 def _check_has_disks(domain: Any, doomed: list[Any]) -> None:
     """QEMU deletes them from the disks that it has, and libvirtd 9.0 dies of one that the running VM does not have."""
     there = {target_of(disk): source_of(disk) for disk in snapshot_xml.writable(parse_domain(domain.XMLDesc(0)))}
@@ -128,10 +150,10 @@ def _check_has_disks(domain: Any, doomed: list[Any]) -> None:
 
 
 def possible(tree: ET.Element, *, active: bool) -> bool:
-    """Whether the disks can hold one, and the memory that goes with it."""
+    """Whether the disks can hold one, and the memory that goes with it, so that it can be loaded again."""
     disks = list(snapshot_xml.writable(tree))
     fits = bool(disks) and all(snapshot_xml.format_of(disk) == "qcow2" for disk in disks)
-    return fits and not (active and _has_flash(tree))
+    return fits and not (active and (_has_flash(tree) or _has_added_cpus(tree)))
 
 
 def check(domain: Any, tree: ET.Element, spec: SnapshotSpec, *, active: bool) -> None:
@@ -144,6 +166,8 @@ def check(domain: Any, tree: ET.Element, spec: SnapshotSpec, *, active: bool) ->
         why = "QEMU's internal ones of a running VM always hold its memory; keep the memory, or stop the VM first"
     elif active and _has_flash(tree):
         why = "libvirt cannot keep the memory of a VM with UEFI in them; stop the VM first"
+    elif active and _has_added_cpus(tree):
+        why = "libvirt cannot load memory into CPUs that were added while it ran; stop and start it first"
     elif not possible(tree, active=active):
         raw = next((disk for disk in snapshot_xml.writable(tree) if snapshot_xml.format_of(disk) != "qcow2"), None)
         disk = "it has no disk" if raw is None else f"disk {target_of(raw)} ({source_of(raw)}) is no qcow2"
@@ -162,6 +186,11 @@ def check(domain: Any, tree: ET.Element, spec: SnapshotSpec, *, active: bool) ->
 def _has_flash(tree: ET.Element) -> bool:
     os = tree.find("os")
     return os is not None and (os.get("firmware") == "efi" or os.find("loader[@type='pflash']") is not None)
+
+
+def _has_added_cpus(domain: ET.Element | None) -> bool:
+    """Whether it has CPUs that it did not begin with."""
+    return domain is not None and domain.find("vcpus/vcpu[@enabled='yes'][@hotpluggable='yes']") is not None
 
 
 def no_memory(domain: Any) -> InvalidState:

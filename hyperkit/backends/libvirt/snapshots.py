@@ -120,7 +120,7 @@ class Snapshots:
         if _kind(_trees(domain)) == "external":
             self._external.check_revert(domain, snapshot)
             return _job("revert", lambda: self._back(vm_id, snapshot, self._external.revert, domain), "reverting")
-        self._internal.check_revert(snapshot)
+        self._internal.check_revert(domain, snapshot)
         return _job("revert", lambda: self._back(vm_id, snapshot, self._internal.revert, domain, vm_id), "reverting")
 
     def delete(self, vm_id: str, snapshot_id: str, children: bool) -> Job[None] | None:
