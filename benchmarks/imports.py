@@ -4,6 +4,9 @@ Libcloud is the library of this kind that most people know, and its ``libcloud.c
 imports to reach any hypervisor: as in hyperkit, a registry that loads no vendor's driver yet. Vendor bindings such as
 libvirt's are no alternative: an import of hyperkit leaves them out, and asking for one costs the same in both.
 
+hyperkit loads its modules at the first use of a public name. What that takes is told on standard error; Libcloud loads
+as much, and a driver's module for the same purpose later.
+
 A sample is the life of an interpreter that imports it; the median life of one that imports nothing is taken off.
 Bytecode is cached for all three alike, in a directory of the benchmark's own, since an installed package has it cached.
 """
@@ -23,8 +26,9 @@ _ROUNDS = 31
 _TARGET_MS = 60
 _OURS = "import hyperkit"
 _OTHER = "import libcloud.compute.providers"
+_USE = "import hyperkit; hyperkit.connect"
 _VENDORS = ("libvirt", "libvirtmod", "pyVmomi", "pyVim", "vmware", "winrm", "requests", "spnego", "lxml", "urllib3")
-_CHECK = f"{_OURS}; import sys; print(*sorted({set(_VENDORS)!r} & {{name.partition('.')[0] for name in sys.modules}}))"
+_CHECK = f"{_USE}; import sys; print(*sorted({set(_VENDORS)!r} & {{name.partition('.')[0] for name in sys.modules}}))"
 
 
 def run(scale: float) -> Row:
@@ -35,15 +39,19 @@ def run(scale: float) -> Row:
         vendors = _interpreter(cache, _CHECK).split()
         if vendors:
             raise BenchmarkFailed(f"import hyperkit loads modules of vendors: {', '.join(vendors)}")
-        bare, ours, other = alternate(
+        bare, ours, used, other = alternate(
             _sample(cache, "pass"),
             _sample(cache, _OURS),
+            _sample(cache, _USE),
             _sample(cache, _OTHER),
             rounds=scaled(_ROUNDS, scale, least=3),
         )
     nothing = median(bare)
     row = Row.of("import", "ms", (median(ours) - nothing) * 1e3, (median(other) - nothing) * 1e3, _OTHER)
-    say(f"import: no vendor module is loaded; a bare interpreter takes {nothing * 1e3:.1f} ms")
+    say(
+        f"import: no vendor module is loaded; {(median(used) - nothing) * 1e3:.1f} ms with the first use of a name; "
+        f"a bare interpreter takes {nothing * 1e3:.1f} ms"
+    )
     return row
 
 

@@ -9,160 +9,36 @@
         vm = host.vms.create("web1", cpus=2, memory=4 * GiB, disks=[DiskSpec(size=20 * GiB)])
         vm.start()
 
-Importing this imports attrs and the standard library, nothing of any vendor.
+Importing this loads nothing yet, since it is imported where nobody may ever use it: by pytest for its plugin, by a
+command that only prints its help. The first public name that is used loads them all (`hyperkit.api`), which takes attrs
+and the standard library, nothing of any vendor.
 """
 
-from hyperkit.capabilities import Capabilities
-from hyperkit.clock import Clock, SystemClock, VirtualClock
-from hyperkit.connection import connect
-from hyperkit.console import Console, SerialConsole
-from hyperkit.datastore import Datastore, Volume
-from hyperkit.disk import Cdrom, Disk
-from hyperkit.errors import (
-    AgentUnavailable,
-    AlreadyExists,
-    Ambiguous,
-    AuthenticationFailed,
-    BackendError,
-    Busy,
-    Cancelled,
-    CommandFailed,
-    ConnectionFailed,
-    ConnectionLost,
-    HyperkitError,
-    InvalidRequest,
-    InvalidState,
-    NotFound,
-    PermissionDenied,
-    ResourceExhausted,
-    TaskFailed,
-    Timeout,
-    Unsupported,
-)
-from hyperkit.events import (
-    Event,
-    VMChanged,
-    VMCreated,
-    VMDeleted,
-    VMIOError,
-    VMJobEnded,
-    VMRebooted,
-    VMStateChanged,
-)
-from hyperkit.guest import Guest
-from hyperkit.guest_records import CommandResult
-from hyperkit.host import Host
-from hyperkit.jobs import Progress
-from hyperkit.metrics import DiskMetrics, DiskRates, MetricsRecord, NicMetrics, NicRates, Rates
-from hyperkit.nic import Nic
-from hyperkit.records import HypervisorType, to_dict
-from hyperkit.snapshot import Snapshot
-from hyperkit.specs import (
-    Allocation,
-    BootDevice,
-    CpuTopology,
-    DiskBus,
-    DiskFormat,
-    DiskSpec,
-    Firmware,
-    KernelBoot,
-    NicSpec,
-    SwitchKind,
-    SwitchSpec,
-    VMSpec,
-)
-from hyperkit.specs.container import ContainerSpec
-from hyperkit.specs.isolation import AclAction, AclDirection, AclProtocol, AclRule, IsolationPolicy
-from hyperkit.specs.lease import StaticLease
-from hyperkit.states import PowerState, StateReason
-from hyperkit.switch import Switch
-from hyperkit.tasks import Task
-from hyperkit.units import GiB, KiB, MiB, TiB, format_size, parse_size
-from hyperkit.vm import VM
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "VM",
-    "AclAction",
-    "AclDirection",
-    "AclProtocol",
-    "AclRule",
-    "AgentUnavailable",
-    "Allocation",
-    "AlreadyExists",
-    "Ambiguous",
-    "AuthenticationFailed",
-    "BackendError",
-    "BootDevice",
-    "Busy",
-    "Cancelled",
-    "Capabilities",
-    "Cdrom",
-    "Clock",
-    "CommandFailed",
-    "CommandResult",
-    "ConnectionFailed",
-    "ConnectionLost",
-    "Console",
-    "ContainerSpec",
-    "CpuTopology",
-    "Datastore",
-    "Disk",
-    "DiskBus",
-    "DiskFormat",
-    "DiskMetrics",
-    "DiskRates",
-    "DiskSpec",
-    "Event",
-    "Firmware",
-    "GiB",
-    "Guest",
-    "Host",
-    "HyperkitError",
-    "HypervisorType",
-    "InvalidRequest",
-    "InvalidState",
-    "IsolationPolicy",
-    "KernelBoot",
-    "KiB",
-    "MetricsRecord",
-    "MiB",
-    "Nic",
-    "NicMetrics",
-    "NicRates",
-    "NicSpec",
-    "NotFound",
-    "PermissionDenied",
-    "PowerState",
-    "Progress",
-    "Rates",
-    "ResourceExhausted",
-    "SerialConsole",
-    "Snapshot",
-    "StateReason",
-    "StaticLease",
-    "Switch",
-    "SwitchKind",
-    "SwitchSpec",
-    "SystemClock",
-    "Task",
-    "TaskFailed",
-    "TiB",
-    "Timeout",
-    "Unsupported",
-    "VMChanged",
-    "VMCreated",
-    "VMDeleted",
-    "VMIOError",
-    "VMJobEnded",
-    "VMRebooted",
-    "VMSpec",
-    "VMStateChanged",
-    "VirtualClock",
-    "Volume",
-    "connect",
-    "format_size",
-    "parse_size",
-    "to_dict",
-]
+if TYPE_CHECKING:
+    from hyperkit.api import *  # noqa: F403
+    from hyperkit.api import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module  # noqa: PLC0415
+        from importlib.util import find_spec  # noqa: PLC0415
+
+        # "from hyperkit import checks" asks for an attribute before it looks for a module.
+        if name == "__path__" or (name[:1] != "_" and find_spec(f"{__name__}.{name}")):
+            raise AttributeError(name)
+        public = vars(import_module("hyperkit.api"))
+        if name != "__all__" and name not in public["__all__"]:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = public[name]
+        return public[name]
+
+    def __dir__() -> list[str]:
+        from hyperkit import api  # noqa: PLC0415
+
+        return sorted({*globals(), *api.__all__})

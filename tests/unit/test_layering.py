@@ -102,7 +102,8 @@ def modules_after(code: str) -> set[str]:
 
 
 def test_import_hyperkit_loads_no_vendor_and_no_testing_kit() -> None:
-    before, after = modules_after("import attrs"), modules_after("import hyperkit")
+    assert modules_after("import hyperkit") - modules_after("pass") == {"hyperkit"}
+    before, after = modules_after("import attrs"), modules_after("from hyperkit import *")
     loaded = after - before
     assert "hyperkit.vm" in loaded
     assert {name for name in loaded if not name.startswith("hyperkit")} == set()

@@ -28,9 +28,17 @@ def test_all_is_sorted_without_doubles() -> None:
 
 def test_all_is_what_can_be_imported() -> None:
     public = {
-        name for name, item in vars(hyperkit).items() if not name.startswith("_") and not isinstance(item, ModuleType)
+        name
+        for name, item in vars(import_module("hyperkit.api")).items()
+        if not name.startswith("_") and not isinstance(item, ModuleType)
     }
     assert set(hyperkit.__all__) == public
+
+
+def test_a_name_that_is_not_public_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="'hyperkit' has no attribute 'Vm'"):
+        hyperkit.Vm  # type: ignore[attr-defined]  # noqa: B018
+    assert set(hyperkit.__all__) <= set(dir(hyperkit))
 
 
 def test_a_star_brings_the_public_names() -> None:
