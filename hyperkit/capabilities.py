@@ -193,6 +193,11 @@ class Capabilities:
         "quiesce the guest for a snapshot",
         instead="use quiesce=False",
     )
+    snapshot_kinds_mix: bool = _can(
+        "Can a VM's snapshots be of any kind, whatever the first was: with memory, or of running disks alone?",
+        "take a snapshot of another kind than those that the VM has",
+        instead="keep the memory, stop the VM first, or delete its snapshots",
+    )
     snapshot_rename: bool = _can(
         "Can a snapshot's name and description be changed?", "change a snapshot's name or description"
     )
@@ -228,6 +233,8 @@ class Capabilities:
     """Most NICs of one VM."""
     disk_formats: tuple[str, ...] = ()
     """Formats new disks can have, the default first."""
+    disk_buses: tuple[str, ...] = ()
+    """Buses that disks can be on, which else the host chooses; empty if unknown."""
     memory_unit: int = 1024
     """Memory comes in multiples of this many bytes."""
     hot_memory_unit: int = 1024

@@ -633,14 +633,17 @@ class GuestPort(Protocol):
         """
         ...
 
-    def freeze(self, vm_id: str, timeout: float) -> None:
-        """Have the guest flush its file systems and hold every write to them, until `thaw`.
+    def freeze(self, vm_id: str, timeout: float) -> int:
+        """Have the guest flush its file systems and hold every write to them, until `thaw`; how many were frozen.
+
+        An agent that is gone before it answered is a Timeout: it may have frozen them.
 
         Requires: `guest_freeze`.
 
         Behaviour:
             * File systems are frozen, and thawed again at the end, whatever goes wrong in between.
             * A guest that is frozen is not frozen again: InvalidState, and it stays as it is.
+            * How many file systems were frozen is told.
         """
         ...
 
@@ -651,6 +654,7 @@ class GuestPort(Protocol):
 
         Behaviour:
             * Thawing a guest that is not frozen is no error.
+            * Where nobody answers, freezing and thawing are AgentUnavailable, at once.
         """
         ...
 

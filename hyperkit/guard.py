@@ -255,6 +255,8 @@ def check(operation: str, args: tuple[Any, ...], capabilities: Capabilities, bac
         _limits_of_size(args[1], capabilities)
     elif operation in ("disks.attach", "volumes.create"):
         _format(args[1], capabilities, backend)
+        if operation == "disks.attach":
+            _bus(args[1], capabilities, "bus")
     elif operation == "switches.create":
         _tags(args[0], capabilities)
 
@@ -264,8 +266,9 @@ def _limits_of_vm(spec: VMSpec, caps: Capabilities, backend: str) -> None:
     for field, items, most in (("disks", spec.disks, caps.max_disks), ("nics", spec.nics, caps.max_nics)):
         if most is not None and len(items) > most:
             refuse(field, len(items), f"this host allows a VM at most {most}")
-    for disk in spec.disks:
+    for index, disk in enumerate(spec.disks):
         _format(disk, caps, backend)
+        _bus(disk, caps, f"disks[{index}].bus")
 
 
 def _tags(spec: SwitchSpec, caps: Capabilities) -> None:
@@ -282,6 +285,11 @@ def _format(spec: DiskSpec | VolumeSpec, caps: Capabilities, backend: str) -> No
             capability="disk_formats",
             backend=backend,
         )
+
+
+def _bus(spec: DiskSpec, caps: Capabilities, field: str) -> None:
+    if spec.bus is not None and caps.disk_buses and spec.bus not in caps.disk_buses:
+        refuse(field, spec.bus.value, f"one of {', '.join(caps.disk_buses)}")
 
 
 def _limits_of_size(wanted: VMSpec | VMChange, caps: Capabilities) -> None:

@@ -143,8 +143,11 @@ class Guest:
 
     # File systems
 
-    def freeze(self, *, timeout: float = 60) -> None:
+    def freeze(self, *, timeout: float = 60) -> int:
         """Have it flush its file systems and hold every write, until `thaw`. `frozen` does both.
+
+        Returns how many are frozen. A guest may have none that can be, as one that booted from memory: then it is 0,
+        nothing is held, and the guest is not frozen.
 
         Args:
             timeout: seconds for the flushing. If it fails, the guest is thawed, should it be frozen by then.
@@ -154,13 +157,11 @@ class Guest:
         """
         port = self._port("guest_freeze", "freeze")
         try:
-            self._vm._call(port.freeze, self._vm.id, timeout)
-        except (NotFound, Unsupported):
-            raise
+            return self._vm._call(port.freeze, self._vm.id, timeout)
+        except (InvalidState, NotFound, Unsupported):
+            raise  # refused, or there was nobody to be asked: nothing has changed
         except BaseException as error:
-            # A request that was not answered may still be done; one that was refused has changed nothing.
-            if not isinstance(error, InvalidState) or isinstance(error, AgentUnavailable):
-                self._thaw_after(error, 0)
+            self._thaw_after(error, 0)  # what was not answered may still be done
             raise
 
     def thaw(self, *, timeout: float = 60) -> None:
@@ -170,20 +171,22 @@ class Guest:
             Timeout: it does not within ``timeout`` seconds: it may be frozen still.
         """
         self._port("guest_freeze", "thaw")
-        self._thaw(timeout)
+        self._thaw(timeout, froze=False)
 
     @contextmanager
-    def frozen(self, *, timeout: float = 60) -> Iterator[None]:
+    def frozen(self, *, timeout: float = 60) -> Iterator[int]:
         """Freeze its file systems for the length of a ``with``, and thaw them at its end, however that comes.
 
         ::
 
             with vm.guest.frozen():
                 copy_the_disks(vm)
+
+        Its value is what `freeze` returns.
         """
-        self.freeze(timeout=timeout)
+        count = self.freeze(timeout=timeout)
         try:
-            yield
+            yield count
         except BaseException as error:
             self._thaw_after(error, timeout)
             raise
@@ -196,15 +199,20 @@ class Guest:
         except HyperkitError as stuck:
             error.add_note(f"file systems of {self._vm.label} may be frozen still, see vm.guest.thaw(): {stuck}")
 
-    def _thaw(self, timeout: float) -> None:
+    def _thaw(self, timeout: float, *, froze: bool = True) -> None:
+        """Ask until it is done; also an agent that is gone, if it ``froze``: it may come back."""
         vm, port = self._vm, self._guests("guest_freeze")
 
         def thawed() -> bool | None:
             try:
                 vm._call(port.thaw, vm.id, _ANSWER)
-            except (Busy, ConnectionFailed, ConnectionLost, InvalidState, Timeout):
+            except (Busy, ConnectionFailed, ConnectionLost, InvalidState, Timeout) as error:
                 # What was frozen is gone with a guest's memory.
-                return None if self._keeps_memory() else True
+                if not self._keeps_memory():
+                    return True
+                if isinstance(error, AgentUnavailable) and not froze:
+                    raise
+                return None
             return True
 
         what = f"{vm.label} to let its file systems be written; they may be frozen still"

@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 
 from hyperkit.clock import Clock
 
+HELD = "somebody reads this serial console; serial(take=True) takes it from them"
+"""What a backend says, as `Busy`, of a line that is another reader's."""
+
 
 class ByteStream(ABC):
     """A line to a guest, open until `close` or until its other end goes."""

@@ -99,16 +99,19 @@ DEFAULT_ALLOCATION = Allocation()
 
 @attrs.frozen(slots=False)
 class KernelBoot:
-    """Boot this kernel directly, without a boot loader; paths are on the host."""
+    """Boot this kernel directly, without a boot loader; paths are on the host, and absolute."""
 
     kernel: str = attrs.field(converter=path_of)
     initrd: str | None = attrs.field(default=None, converter=path_of)
     cmdline: str = ""
 
     def __attrs_post_init__(self) -> None:
-        checks.path("kernel", self.kernel)
-        if self.initrd is not None:
-            checks.path("initrd", self.initrd)
+        for field in ("kernel", "initrd"):
+            value = getattr(self, field)
+            if field == "kernel" or value is not None:
+                checks.path(field, value)
+                if not value.startswith("/"):  # only Linux hosts boot one
+                    checks.refuse(field, value, "an absolute path on the host")
         checks.text("cmdline", self.cmdline)
 
 

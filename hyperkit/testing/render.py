@@ -39,7 +39,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         *("nic_spoof_guard", "nic_address_guard", "nic_dhcp_guard", "nic_router_guard", "nic_isolation"),
         *("nic_promiscuous", "nic_acl"),
     ),
-    "Snapshots": ("snapshots", "snapshot_memory", "snapshot_running_disks", "snapshot_quiesced", "snapshot_rename"),
+    "Snapshots": (
+        "snapshots",
+        "snapshot_memory",
+        "snapshot_running_disks",
+        "snapshot_quiesced",
+        "snapshot_rename",
+        "snapshot_kinds_mix",
+    ),
     "Storage": ("volumes", "transfer"),
     "Guests": ("guest_addresses", "guest_agent", "guest_exec", "guest_freeze"),
     "Consoles": ("screenshot", "send_keys", "serial_console", "display"),
@@ -117,7 +124,7 @@ def _capabilities(data: Data) -> list[str]:
     for name in names():
         answers = [YES if facts["capabilities"].get(name) else NO for facts in beds.values()]
         lines.append(_line(f"{question(name)} `{name}`", answers))
-    for limit in ("max_cpus", "max_memory", "max_disks", "max_nics", "disk_formats"):
+    for limit in ("max_cpus", "max_memory", "max_disks", "max_nics", "disk_formats", "disk_buses"):
         lines.append(_line(f"`{limit}`", [_limit(facts["limits"].get(limit)) for facts in beds.values()]))
     reasons = [
         f"* `{bed}` has no `{name}`: {reason}" for bed, facts in beds.items() for name, reason in facts["why"].items()

@@ -18,7 +18,17 @@ from hyperkit.backends.fake.profiles import ALL, PROFILES
 from hyperkit.capabilities import names, question
 
 CORE = Path(hyperkit.__file__).parent
-LIMITS = {"max_cpus", "max_memory", "max_disks", "max_nics", "disk_formats", "memory_unit", "hot_memory_unit", "why"}
+LIMITS = {
+    "max_cpus",
+    "max_memory",
+    "max_disks",
+    "max_nics",
+    "disk_formats",
+    "disk_buses",
+    "memory_unit",
+    "hot_memory_unit",
+    "why",
+}
 
 
 def test_every_boolean_is_a_question_and_the_rest_are_limits() -> None:

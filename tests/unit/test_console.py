@@ -148,7 +148,7 @@ def test_one_reader_at_a_time() -> None:
     with fake_host() as fake:
         vm = running(fake)
         with vm.console.serial() as first:
-            with pytest.raises(Busy, match="VM 'web1'"):
+            with pytest.raises(Busy, match=r"VM 'web1': .*serial\(take=True\)"):
                 vm.console.serial()
             with vm.console.serial(take=True) as second, pytest.raises(Busy, match="somebody else took"):
                 first.write(b"a")

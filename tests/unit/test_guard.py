@@ -15,6 +15,7 @@ from hyperkit import (
     Capabilities,
     ContainerSpec,
     CpuTopology,
+    DiskBus,
     DiskFormat,
     DiskSpec,
     Firmware,
@@ -413,6 +414,20 @@ def test_a_format_that_the_host_cannot_make(operation: str, args: tuple[Any, ...
     assert (caught.value.capability, caught.value.backend) == ("disk_formats", URL)
     with pytest.raises(Unsupported, match="it can none"):
         check(operation, args, attrs.evolve(EVERYTHING, disk_formats=()), URL)
+
+
+@pytest.mark.parametrize(
+    ("operation", "args", "field"),
+    [
+        ("vms.create", (vm(disks=[DiskSpec(size=GiB), DiskSpec(size=GiB, bus=DiskBus.NVME)]),), "disks[1].bus"),
+        ("disks.attach", ("id", DiskSpec(path="/p", bus=DiskBus.NVME)), "bus"),
+    ],
+)
+def test_a_bus_that_the_host_does_not_have(operation: str, args: tuple[Any, ...], field: str) -> None:
+    with pytest.raises(InvalidRequest, match="'nvme' is not accepted: one of virtio, sata") as caught:
+        check(operation, args, attrs.evolve(EVERYTHING, disk_buses=("virtio", "sata")), URL)
+    assert caught.value.field == field
+    check(operation, args, attrs.evolve(EVERYTHING, disk_buses=()), URL)  # it does not tell
 
 
 def test_formats_matter_only_for_new_disks() -> None:

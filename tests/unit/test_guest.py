@@ -16,6 +16,7 @@ from hyperkit import (
     ConnectionLost,
     InvalidRequest,
     InvalidState,
+    KernelBoot,
     NotFound,
     PermissionDenied,
     PowerState,
@@ -288,6 +289,35 @@ def test_a_busy_host_is_asked_again_to_thaw() -> None:
         with vm.guest.frozen():
             pass
         assert not frozen(vm)
+
+
+def test_a_guest_that_nobody_can_ask_is_not_said_to_be_frozen() -> None:
+    with fake_host() as fake:
+        vm = running(fake, agent="absent")
+        for verb in (vm.guest.freeze, vm.guest.thaw):
+            began = fake.clock.monotonic()
+            with pytest.raises(AgentUnavailable) as refused:
+                verb(timeout=60)
+            assert fake.clock.monotonic() == began
+            assert not hasattr(refused.value, "__notes__")
+
+
+def test_an_agent_that_goes_while_it_is_frozen_is_waited_for() -> None:
+    with fake_host() as fake:
+        vm = running(fake)
+        fake.faults.fail("guests.thaw", AgentUnavailable("it begins anew"), times=3)
+        with vm.guest.frozen():
+            pass
+        assert not frozen(vm)
+
+
+def test_a_guest_without_file_systems_of_its_own_says_0_and_is_not_frozen() -> None:
+    with fake_host() as fake:
+        assert running(fake).guest.freeze() == 1
+        vm = fake.host.vms.create("live", kernel=KernelBoot("/boot/vmlinuz")).start()
+        with vm.guest.frozen() as count:
+            assert (count, frozen(vm)) == (0, False)
+        assert vm.guest.freeze() == vm.guest.freeze() == 0
 
 
 def test_info_is_what_the_seed_says() -> None:

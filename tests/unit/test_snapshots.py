@@ -6,7 +6,20 @@ from typing import Any
 
 import pytest
 
-from hyperkit import AlreadyExists, Busy, DiskSpec, Host, InvalidRequest, InvalidState, MiB, NotFound, Unsupported
+import hyperkit
+from hyperkit import (
+    AlreadyExists,
+    Busy,
+    DiskFormat,
+    DiskSpec,
+    Firmware,
+    Host,
+    InvalidRequest,
+    InvalidState,
+    MiB,
+    NotFound,
+    Unsupported,
+)
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.records import DiskRecord, changed
 from hyperkit.resolve import check_unused
@@ -111,3 +124,37 @@ def test_the_lower_file_of_a_divided_disk_is_in_use() -> None:
         check_unused(host, disk.chain)
     with pytest.raises(AlreadyExists):
         host.vms.one(name="vm").disks.attach(DiskSpec(path=disk.chain[0]))
+
+
+def test_where_kinds_do_not_mix_the_first_snapshot_decides() -> None:
+    """As QEMU's under libvirt; see `tests.backends.libvirt.test_external_snapshots`."""
+    host = hyperkit.connect("fake://?profile=libvirt")
+    inside = host.vms.create("inside", disks=[DiskSpec(size=MiB)])
+    off = inside.snapshots.create("off")
+    inside.start()
+    with pytest.raises(InvalidState, match=r"VM 'inside'.* internal ones, and keep the memory, or stop the VM first"):
+        inside.snapshots.create("disks", memory=False)
+    inside.snapshots.create("memory")
+    raw = inside.disks.attach(DiskSpec(size=MiB, format=DiskFormat.RAW))
+    with pytest.raises(InvalidState, match=f"internal ones, and {raw.path} has no room"):
+        inside.snapshots.create("raw")
+    off.delete(children=True)
+    assert inside.snapshots.create("raw").memory  # it is decided anew
+    inside.snapshots.create("disks", memory=False)
+
+    outside = host.vms.create("outside", disks=[DiskSpec(size=MiB)]).start()
+    outside.snapshots.create("disks", memory=False)
+    outside.snapshots.create("memory")
+    assert outside.stop().snapshots.create("off")
+
+    uefi = host.vms.create("uefi", disks=[DiskSpec(size=MiB)], firmware=Firmware.UEFI)
+    uefi.snapshots.create("off")
+    with pytest.raises(InvalidState, match="UEFI"):
+        uefi.start().snapshots.create("memory")
+
+
+def test_kinds_mix_elsewhere() -> None:
+    vm = hyperkit.connect("fake://").vms.create("any", disks=[DiskSpec(size=MiB)])
+    vm.snapshots.create("off")
+    vm.start().snapshots.create("memory")
+    assert not vm.snapshots.create("disks", memory=False).memory

@@ -116,7 +116,7 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (Allocation, "reservation", [-1, True, 1.5, "1", None]),
     (Allocation, "limit", [0, -1, True, 1.5, "1"]),
     (Allocation, "shares", [*BAD_COUNTS, 10_001]),
-    (KernelBoot, "kernel", [*BAD_PATHS, None]),
+    (KernelBoot, "kernel", [*BAD_PATHS, None, "vmlinuz", "./vmlinuz"]),
     (lambda initrd: KernelBoot("/vmlinuz", initrd), "initrd", BAD_PATHS),
     (lambda cmdline: KernelBoot("/vmlinuz", cmdline=cmdline), "cmdline", BAD_TEXTS),
     (DiskSpec, "size", [*BAD_SIZES, MiB + 1, MiB + 511]),

@@ -8,7 +8,7 @@ from hyperkit.backends.fake.world import Machine, World
 from hyperkit.errors import Busy
 from hyperkit.guest_records import DisplayRecord
 from hyperkit.specs import KeySpec
-from hyperkit.streams import ByteStream
+from hyperkit.streams import HELD, ByteStream
 
 
 class FakeConsoles:
@@ -36,7 +36,7 @@ class FakeConsoles:
             held = machine.inside.line
             if held is not None:
                 if not take:
-                    raise Busy("somebody reads this serial console")
+                    raise Busy(HELD)
                 held.lose()
             machine.inside.line = FakeStream(self._world, machine)
             return machine.inside.line

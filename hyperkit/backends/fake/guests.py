@@ -85,10 +85,14 @@ class FakeGuests:
 
             return _Command(look, lambda: result, mode, world.clock, world.lock)
 
-    def freeze(self, vm_id: str, timeout: float) -> None:
+    def freeze(self, vm_id: str, timeout: float) -> int:
+        """A file system on each disk that can be written to; who has none is not frozen."""
         with self._world.lock:
             machine = self._thawed(vm_id, timeout)
-            machine.inside.frozen_in = machine.boot.number
+            count = sum(not disk.read_only for disk in machine.record.disks)
+            if count:
+                machine.inside.frozen_in = machine.boot.number
+            return count
 
     def thaw(self, vm_id: str, timeout: float) -> None:
         with self._world.lock:

@@ -18,6 +18,7 @@ ALL = Capabilities(
     max_cpus=512,
     max_memory=16 * TiB,
     disk_formats=("qcow2", "raw", "vmdk", "vhdx"),
+    disk_buses=("virtio", "scsi", "sata", "ide", "nvme"),
 )
 """Everything hyperkit has a word for. VM and switch names are unique, names of snapshots are not."""
 
@@ -32,8 +33,10 @@ LIBVIRT = attrs.evolve(
     hot_rename=False,
     hot_nic_unplug=False,
     nic_promiscuous=False,
+    snapshot_kinds_mix=False,
     max_cpus=288,
     disk_formats=("qcow2", "raw"),
+    disk_buses=("virtio", "scsi", "sata"),
     hot_memory_unit=128 * MiB,
 )
 """QEMU/KVM by libvirt. It has no CPU reservation, and memory comes and goes as DIMMs while a VM runs."""

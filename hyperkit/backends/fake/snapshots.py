@@ -12,7 +12,7 @@ from hyperkit.backends.fake.world import Machine, Saved, World
 from hyperkit.errors import AlreadyExists, InvalidState, NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import SnapshotRecord, VMRecord, changed
-from hyperkit.specs import SnapshotChange, SnapshotSpec
+from hyperkit.specs import DiskFormat, Firmware, SnapshotChange, SnapshotSpec
 from hyperkit.states import PowerState
 
 
@@ -49,7 +49,8 @@ class FakeSnapshots:
             )
             data = {disk.path: attrs.evolve(world.volume(disk.path)) for disk in machine.record.disks}
             boot = attrs.evolve(machine.boot, at=machine.boot.at - world.clock.monotonic())
-            saved = machine.snapshots[record.id] = Saved(record, machine.record, data, boot)
+            internal = self._is_internal(machine, spec)
+            saved = machine.snapshots[record.id] = Saved(record, machine.record, data, boot, internal)
             machine.current = record.id
             return self._seen(machine, saved)
 
@@ -63,7 +64,39 @@ class FakeSnapshots:
                     wanted="quiesced snapshot",
                     allowed=("snapshot with quiesce=False",),
                 )
+            self._is_internal(machine, spec)
             return world.job("saving", work)
+
+    def _is_internal(self, machine: Machine, spec: SnapshotSpec) -> bool:
+        """Whether this one goes into the images, where a host cannot mix both kinds: as QEMU's under libvirt.
+
+        Raises:
+            InvalidState: others do, and this one cannot.
+        """
+        if self._world.capabilities.snapshot_kinds_mix:
+            return False
+        vm = machine.record
+        active = vm.state is not PowerState.OFF
+        disks = [disk for disk in vm.disks if not disk.read_only]
+        raw = next((disk.path for disk in disks if disk.format is not DiskFormat.QCOW2), None)
+        why = None
+        if active and not spec.memory:
+            why = "keep the memory, or stop the VM first"
+        elif active and vm.firmware is Firmware.UEFI:
+            why = "those of a running VM with UEFI cannot be; stop the VM first"
+        elif raw is not None or not disks:
+            why = f"{raw or 'a VM without disks'} has no room for them; detach it, or make it read-only"
+        if not machine.snapshots:
+            return why is None
+        if why is not None and any(saved.internal for saved in machine.snapshots.values()):
+            raise InvalidState(
+                f"cannot take this snapshot of VM {vm.name!r}: it has internal ones, and {why}; or delete its "
+                "snapshots, then it can have external ones, which have no such limit",
+                current="internal snapshots",
+                wanted="external snapshot",
+                allowed=("delete the snapshots",),
+            )
+        return any(saved.internal for saved in machine.snapshots.values())
 
     def _check_name(self, machine: Machine, name: str) -> None:
         taken = any(saved.record.name == name for saved in machine.snapshots.values())

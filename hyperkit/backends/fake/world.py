@@ -35,7 +35,6 @@ from hyperkit.records import (
 from hyperkit.states import PowerState
 
 T = TypeVar("T")
-
 _world_numbers = itertools.count(1)
 IMAGES = "/fake/images"
 
@@ -50,12 +49,13 @@ class Volume:
 
 @attrs.define
 class Saved:
-    """What a snapshot holds: a record, what was written to the disks, and which boot the memory is of."""
+    """What a snapshot holds: a record, what was written to the disks, which boot its memory is of, and its kind."""
 
     record: SnapshotRecord
     vm: VMRecord
     data: dict[str, Volume]
     boot: Boot
+    internal: bool = False
 
 
 @attrs.define

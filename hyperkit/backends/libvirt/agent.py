@@ -23,6 +23,9 @@ from hyperkit.errors import BackendError, Unsupported
 MOST = 4 * 1024 * 1024 - 1024
 """Bytes of a question: libvirt's protocol carries texts of 4 MiB (``VIR_NET_MESSAGE_STRING_MAX``)."""
 
+BROKE_OFF = "disappeared while executing"
+"""What libvirt says of an agent that ended before it answered."""
+
 
 def ask(domain: Any, command: str, seconds: float, **arguments: Any) -> Any:
     """What the agent returns.

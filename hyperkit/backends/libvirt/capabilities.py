@@ -25,7 +25,7 @@ from hyperkit.backends.libvirt.errors import asked
 from hyperkit.backends.libvirt.images import FORMATS
 from hyperkit.backends.libvirt.loop import ensure_running
 from hyperkit.backends.libvirt.xml_read import parse
-from hyperkit.backends.libvirt.xml_write import Platform
+from hyperkit.backends.libvirt.xml_write import Platform, disk_buses
 from hyperkit.capabilities import Capabilities
 from hyperkit.units import MiB
 
@@ -89,6 +89,7 @@ _WHY_QEMU = {
     "hot_memory_remove_any": "QEMU takes memory from a running VM as whole DIMMs only",
     "hot_nic_unplug": "QEMU cannot exchange the tap device of a card for one outside of libvirt's networks",
     "hot_rename": "libvirt renames a VM only while it is off",
+    "snapshot_kinds_mix": "QEMU has internal and external ones, and what is done to one kind can destroy the other",
     "nic_promiscuous": "a Linux bridge learns where each address is, and sends its frames nowhere else",
 }
 
@@ -119,7 +120,15 @@ def _by_kind(connection: Connection, host: ET.Element) -> tuple[Platform, Capabi
         why["events_pushed"] = "the world of libvirt's test driver is this process's own"
         # Devices of a VM that is off are changed by defining it anew, which this driver can.
         return platform, attrs.evolve(
-            _COMMON, reset=True, bios=True, uefi=True, attach=True, nic_link=True, max_cpus=most, why=why
+            _COMMON,
+            reset=True,
+            bios=True,
+            uefi=True,
+            attach=True,
+            nic_link=True,
+            snapshot_kinds_mix=True,
+            max_cpus=most,
+            why=why,
         )
     return platform, _other(kind, guest is not None)
 
@@ -260,6 +269,7 @@ def _qemu(connection: Connection, host: ET.Element) -> tuple[Platform, Capabilit
         hot_nic=True,
         hot_cdrom=True,
         disk_resize=True,
+        disk_buses=disk_buses(buses),
         nic_link=True,
         nic_isolation=privileged,
         **networking,

@@ -10,10 +10,11 @@ import libvirt
 
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.serial import Serial
+from hyperkit.errors import Busy
 from hyperkit.guest_records import DisplayRecord
 from hyperkit.keyboard import KEYS
 from hyperkit.specs import KeySpec
-from hyperkit.streams import ByteStream
+from hyperkit.streams import HELD, ByteStream
 
 if TYPE_CHECKING:
     from hyperkit.backends.libvirt.connection import Connection
@@ -58,8 +59,10 @@ class Consoles:
             stream = conn.newStream(0)
             domain = conn.lookupByUUIDString(vm_id)
             domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE if take else 0)
-        except BaseException:
+        except BaseException as error:
             conn.close()
+            if isinstance(error, libvirt.libvirtError) and "Active console session exists" in str(error):
+                raise Busy(HELD) from error
             raise
         return Serial(stream, conn)
 

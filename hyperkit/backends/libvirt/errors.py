@@ -7,6 +7,7 @@ object; the text is kept. Source of the numbers: libvirt's ``include/libvirt/vir
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -180,7 +181,6 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
     ("the agent is in frozen state", InvalidState),
     ("has been disabled", Unsupported),
     ("has not been found", Unsupported),
-    ("Active console session exists", Busy),
     ("is not using a PTY", Unsupported),
     ("cannot find character device", Unsupported),
     ("no console to take a screendump from", Unsupported),
@@ -191,6 +191,9 @@ _BY_TEXT: tuple[tuple[str, type[HyperkitError]], ...] = (
     ("domain is not running", InvalidState),
     ("No such file or directory", NotFound),
 )
+
+# libvirt passes a card's model on unread, and its domain capabilities tell none: QEMU is the first to know.
+_NO_MODEL = re.compile(r"'([^']+)' is not a valid device model name")
 
 # A lock of libvirt's own, or a guest that does not give a CPU back.
 _BUSY = ("state change lock", "unplug request")
@@ -227,6 +230,12 @@ def translate(error: Exception) -> HyperkitError | None:
     kind = _kind(error)
     code, domain = error.get_error_code(), error.get_error_domain()
     text = str(error).strip() or f"libvirt said no more than error {code} in domain {domain}"
+    if model := _NO_MODEL.search(text):
+        # All other devices are of models that hyperkit or libvirt chooses.
+        wanted = "QEMU on this host has no such device; give the NIC another model, or none for the default"
+        return InvalidRequest(
+            f"model={model[1]!r} is not accepted: {wanted} (libvirt: {text})", field="model", value=model[1]
+        )
     if kind is AgentUnavailable:
         return kind(f"no agent answers in the guest: {_INSTALL} (libvirt: {text})")
     if kind is Unsupported and "guest agent is not configured" in text:

@@ -13,7 +13,7 @@ import libvirt
 from hyperkit.backends.libvirt import agent, errors
 from hyperkit.backends.libvirt.addresses import addresses
 from hyperkit.checks import refuse
-from hyperkit.errors import TaskFailed
+from hyperkit.errors import NotFound, TaskFailed, Timeout
 from hyperkit.guest_records import CommandResult, FilesystemRecord, GuestRecord, UserRecord
 from hyperkit.jobs import FINISHED, Job, JobStatus, Progress
 from hyperkit.records import AddressRecord
@@ -26,6 +26,8 @@ _SECONDS = 5.0
 """How long an agent may take to begin a command, and to tell how far it is."""
 _LONG_ANSWER = 60.0
 """How long the output of a command may take: the agent tells it once, and what comes too late is lost."""
+_NO_PROGRAM = "No such file or directory"
+"""Of GLib's g_spawn_async(), which the agent calls."""
 _BYTES_PER_SECOND = 100_000
 """Of input, at the least: agents read their line in small pieces."""
 
@@ -64,13 +66,25 @@ class Guests:
                 "input", f"{len(command.input)} bytes", "about 3 MB in all, with the arguments: libvirt carries no more"
             )
         seconds = _SECONDS + len(question) / _BYTES_PER_SECOND
-        answer = agent.tell(self._connection.domain(vm_id), question, seconds)
+        try:
+            answer = agent.tell(self._connection.domain(vm_id), question, seconds)
+        except libvirt.libvirtError as error:
+            if _NO_PROGRAM in str(error):
+                raise NotFound(f"the guest has no program {command.argv[0]!r} (libvirt: {error})") from error
+            raise
         with agent.sense():
             return _Command(self._connection, vm_id, int(answer["pid"]))
 
-    def freeze(self, vm_id: str, timeout: float) -> None:
+    def freeze(self, vm_id: str, timeout: float) -> int:
         """Two calls."""
-        agent.ask(self._connection.domain(vm_id), "guest-fsfreeze-freeze", timeout)
+        try:
+            count = agent.ask(self._connection.domain(vm_id), "guest-fsfreeze-freeze", timeout)
+        except libvirt.libvirtError as error:
+            if agent.BROKE_OFF in str(error):
+                raise Timeout(f"the guest's agent ended while it froze the file systems ({error})") from error
+            raise
+        with agent.sense():
+            return int(count)
 
     def thaw(self, vm_id: str, timeout: float) -> None:
         """Two calls."""
@@ -118,7 +132,7 @@ def _filesystem(filesystem: dict[str, Any]) -> FilesystemRecord:
 _LOST = {
     "Unable to encode message payload": "it ended, and said more than libvirt carries, which is some 3 MB; let it write"
     " to a file",
-    "disappeared while executing": "the guest's agent broke off: the guest reset, the agent ended, or the command said"
+    agent.BROKE_OFF: "the guest's agent broke off: the guest reset, the agent ended, or the command said"
     " more than 10 MB, after which libvirt talks to no agent until that, or the VM, is started again",
     "Invalid parameter 'pid'": "the guest's agent does not know it any more: it began anew, or answered too late",
 }

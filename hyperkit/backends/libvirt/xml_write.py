@@ -165,9 +165,9 @@ def disk_element(
     """A ``<disk>``; ``taken`` are the targets that the domain has."""
     # Windows has no virtio drivers of its own.
     bus = spec.bus or (DiskBus.SATA if windows else DiskBus.VIRTIO)
-    prefix = _PREFIX.get(bus)
-    if prefix is None or (platform.buses and bus.value not in platform.buses):
-        refuse(f"{field}.bus", bus.value, f"one of {', '.join(sorted(platform.buses or _PREFIX))}")
+    buses = disk_buses(platform.buses)
+    if bus not in buses:
+        refuse(f"{field}.bus", bus.value, f"one of {', '.join(buses)}")
     if image.format is None:
         refuse(f"{field}.format", None, f"say which format {image.path} has")
     disk = _file_disk("disk", image.path)
@@ -176,10 +176,15 @@ def disk_element(
         driver.set("name", "qemu")
         if spec.thin and not spec.read_only:
             driver.set("discard", "unmap")  # what the guest frees, the file gives back
-    ET.SubElement(disk, "target", dev=free_target(prefix, taken), bus=bus.value)
+    ET.SubElement(disk, "target", dev=free_target(_PREFIX[bus], taken), bus=bus.value)
     if spec.read_only:
         ET.SubElement(disk, "readonly")
     return disk
+
+
+def disk_buses(there: Collection[str]) -> tuple[DiskBus, ...]:
+    """Those that a disk can be on, of ``there``, which is empty if libvirt does not say."""
+    return tuple(bus for bus in _PREFIX if not there or bus.value in there)
 
 
 def cdrom_element(iso: str | None, taken: Collection[str], platform: Platform) -> ET.Element:

@@ -174,7 +174,7 @@ def test_a_command_that_a_signal_ends(bed: Bed) -> None:
 )
 def test_a_program_that_the_guest_does_not_have_is_not_found(bed: Bed) -> None:
     vm = bed.ready()
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="the guest has no program 'no-such-program'"):
         vm.guest.run(["no-such-program"], timeout=bed.timeout)
 
 
@@ -227,6 +227,20 @@ def test_a_guest_that_is_frozen_is_not_frozen_again(bed: Bed) -> None:
 
 
 @behaviour(
+    "guests.freeze",
+    "How many file systems were frozen is told.",
+    requires=("guest_freeze",),
+    facts=("freezable", "inside"),
+)
+def test_how_many_file_systems_were_frozen_is_told(bed: Bed) -> None:
+    assert bed.inside
+    vm = bed.ready(bed.freezable)
+    with vm.guest.frozen(timeout=bed.timeout) as count:
+        assert bed.inside.frozen(vm.id)
+    assert count == len(vm.disks)
+
+
+@behaviour(
     "guests.thaw",
     "Thawing a guest that is not frozen is no error.",
     requires=("guest_freeze",),
@@ -237,3 +251,17 @@ def test_thawing_a_guest_that_is_not_frozen_is_no_error(bed: Bed) -> None:
     vm = bed.ready(bed.freezable)
     vm.guest.thaw()
     assert not bed.inside.frozen(vm.id)
+
+
+@behaviour(
+    "guests.thaw",
+    "Where nobody answers, freezing and thawing are AgentUnavailable, at once.",
+    requires=("guest_freeze",),
+    facts=("deaf",),
+)
+def test_where_nobody_answers_freezing_and_thawing(bed: Bed) -> None:
+    vm = bed.running(**bed.deaf or {})
+    for verb in (vm.guest.thaw, vm.guest.freeze):
+        with pytest.raises(AgentUnavailable) as refused:
+            verb(timeout=bed.timeout)
+        assert not hasattr(refused.value, "__notes__")

@@ -62,6 +62,13 @@ def test_a_mapped_code_keeps_libvirts_text(name: str) -> None:
             False,
         ),
         ("OPERATION_INVALID", 20, "domain with name 'x' already exists", ours.AlreadyExists, False),
+        (
+            "INTERNAL_ERROR",
+            10,
+            "internal error: unable to execute QEMU command 'device_add': 'rtl8140' is not a valid device model name",
+            ours.InvalidRequest,
+            False,
+        ),
         ("OPERATION_INVALID", 10, "domain is not running", ours.InvalidState, False),
         (
             "OPERATION_TIMEOUT",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 import hyperkit
 from hyperkit import (
@@ -26,6 +27,7 @@ from hyperkit import (
     KernelBoot,
     MiB,
     NicSpec,
+    NotFound,
     PowerState,
     SwitchKind,
     TaskFailed,
@@ -276,6 +278,39 @@ def test_a_frozen_guest_is_thawed_although_the_daemon_was_restarted_meanwhile(ma
     connection.close()
 
 
+def test_a_guest_that_has_no_file_system_to_freeze_says_0_and_is_not_frozen(vm: VM, raw: Any) -> None:
+    with vm.guest.frozen() as count:
+        assert count == 1
+    sh(vm, "umount -l /data")
+    try:
+        with vm.guest.frozen() as count:
+            assert (count, status(raw)) == (0, "thawed")
+        assert vm.guest.freeze() == vm.guest.freeze() == 0
+    finally:
+        vm.reset()
+
+
+def test_an_agent_that_ends_while_it_freezes_may_have_frozen(vm: VM, raw: Any, mocker: MockerFixture) -> None:
+    """It cannot be killed at the right moment: libvirt's words are put in its place, and the guest is asked to thaw."""
+    real = libvirt_qemu.qemuAgentCommand
+
+    def ends(domain: Any, question: str, *rest: Any) -> Any:
+        answer = real(domain, question, *rest)
+        if "fsfreeze-freeze" in question:
+            raise libvirt.libvirtError("Guest agent disappeared while executing command")
+        return answer
+
+    mocker.patch.object(libvirt_qemu, "qemuAgentCommand", ends)
+    with pytest.raises(Timeout, match="ended while it froze"):
+        vm.guest.freeze()
+    assert status(raw) == "thawed"
+
+
+def test_a_program_that_is_not_there_is_named(vm: VM) -> None:
+    with pytest.raises(NotFound, match=r"VM 'web1': the guest has no program '/no/such' \(libvirt: "):
+        vm.guest.run(["/no/such"])
+
+
 def status(domain: Any) -> str:
     answer = libvirt_qemu.qemuAgentCommand(domain, '{"execute": "guest-fsfreeze-status"}', 5, 0)
     return str(json.loads(answer)["return"])
@@ -410,7 +445,7 @@ def test_a_console_whose_daemon_dies_is_lost(machine: LibvirtHost, vm: VM) -> No
 
 def test_a_console_that_was_taken_says_so_to_its_writer(machine: LibvirtHost, vm: VM) -> None:
     with hyperkit.connect(machine.uri) as other, vm.console.serial() as first:
-        with pytest.raises(Busy):
+        with pytest.raises(Busy, match=r"serial\(take=True\)"):
             vm.console.serial()
         with other.vms.get(vm.id).console.serial(take=True) as second:
             second.write(b"mine\n")

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 import hyperkit
-from hyperkit import VM, Allocation, BootDevice, CpuTopology, DiskSpec, Firmware, Host, InvalidState, MiB, NicSpec
+from hyperkit import (
+    VM,
+    Allocation,
+    BootDevice,
+    CpuTopology,
+    DiskBus,
+    DiskSpec,
+    Firmware,
+    Host,
+    InvalidRequest,
+    InvalidState,
+    MiB,
+    NicSpec,
+)
 from hyperkit.change import allowed_change
 from hyperkit.specs import ChangeFields, NicChange
 from hyperkit.states import PowerState
@@ -131,3 +144,24 @@ def test_a_field(machine: LibvirtHost, vms: Mapping[PowerState, VM], state: Powe
 )
 def test_a_device(machine: LibvirtHost, vms: Mapping[PowerState, VM], state: PowerState, what: str) -> None:
     refused(machine, vms[state], lambda: DEVICES[what][0](vms[state]))
+
+
+def test_a_card_that_qemu_does_not_have_is_named(host: Host) -> None:
+    """libvirt does not know until QEMU starts, or is given one."""
+    vm = host.vms.create("card", memory=SMALL, nics=[NicSpec(model="rtl8140")])
+    with pytest.raises(InvalidRequest, match=r"VM 'card': model='rtl8140' is not accepted: .*another model") as refused:
+        vm.start()
+    assert (refused.value.field, refused.value.value) == ("model", "rtl8140")
+    vm.nics[0].detach()
+    vm.start()
+    with pytest.raises(InvalidRequest, match="model='rtl8140'"):
+        vm.nics.attach(NicSpec(model="rtl8140"))
+    assert len(vm.refresh().nics) == 0
+    vm.delete(force=True)
+
+
+def test_the_buses_of_disks_are_those_that_this_host_has(host: Host) -> None:
+    assert host.capabilities.disk_buses == ("virtio", "scsi", "sata")
+    for bus in (DiskBus.NVME, DiskBus.IDE):
+        with pytest.raises(InvalidRequest, match=f"bus='{bus}' is not accepted: one of virtio, scsi, sata"):
+            host.vms.create("bus", memory=SMALL, disks=[DiskSpec(size=MiB, bus=bus)])

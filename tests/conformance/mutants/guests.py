@@ -12,7 +12,7 @@ import pytest
 from hyperkit.backends.fake.consoles import FakeStream
 from hyperkit.backends.fake.guests import FakeGuests, is_frozen
 from hyperkit.driver import Driver
-from hyperkit.errors import BackendError, InvalidState, Timeout
+from hyperkit.errors import AgentUnavailable, BackendError, InvalidState, Timeout
 from hyperkit.guest import Guest
 from hyperkit.guest_records import CommandResult, DisplayRecord, GuestRecord
 from hyperkit.jobs import DoneJob
@@ -87,9 +87,8 @@ def runs_everything_by_a_shell(driver: Driver, call: Call, vm_id: str, command: 
 @layer("test_file_systems_are_frozen_and_thawed_again")
 def thaws_only_when_all_went_well(patch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def frozen(self: Guest, *, timeout: float) -> Iterator[None]:
-        self.freeze(timeout=timeout)
-        yield
+    def frozen(self: Guest, *, timeout: float) -> Iterator[int]:
+        yield self.freeze(timeout=timeout)
         self.thaw()
 
     patch.setattr(Guest, "frozen", frozen)
@@ -99,14 +98,28 @@ def thaws_only_when_all_went_well(patch: pytest.MonkeyPatch) -> None:
 def thaws_what_somebody_else_froze(patch: pytest.MonkeyPatch) -> None:
     freeze = FakeGuests.freeze
 
-    def freeze_or_thaw(self: FakeGuests, vm_id: str, timeout: float) -> None:
+    def freeze_or_thaw(self: FakeGuests, vm_id: str, timeout: float) -> int:
         try:
-            freeze(self, vm_id, timeout)
+            return freeze(self, vm_id, timeout)
         except InvalidState:
             self.thaw(vm_id, timeout)
             raise
 
     patch.setattr(FakeGuests, "freeze", freeze_or_thaw)
+
+
+@port("test_how_many_file_systems_were_frozen_is_told", "guests.freeze")
+def counts_no_file_systems(driver: Driver, call: Call, vm_id: str, timeout: float) -> int:
+    call(vm_id, timeout)
+    return 0
+
+
+@port("test_where_nobody_answers_freezing_and_thawing", "guests.thaw")
+def waits_for_an_agent_to_thaw(driver: Driver, call: Call, vm_id: str, timeout: float) -> None:
+    try:
+        call(vm_id, timeout)
+    except AgentUnavailable as error:
+        raise Timeout("no answer") from error
 
 
 @port("test_thawing_a_guest_that_is_not_frozen_is_no_error", "guests.thaw")
