@@ -9,8 +9,8 @@ from hyperkit.checks import refuse
 from hyperkit.errors import InvalidRequest, InvalidState
 from hyperkit.records import VMRecord, changed, dimm_choices
 from hyperkit.specs import ChangeFields, Firmware, VMChange, check_allocations, check_no_machine, check_topology
-from hyperkit.states import PowerState
-from hyperkit.units import format_size
+from hyperkit.states import PowerState, to_be_off
+from hyperkit.units import exact_size, format_size
 
 _ANY_STATE = frozenset({"notes", "autostart"})
 _MOST_SIZES = 8
@@ -21,13 +21,13 @@ def allowed_change(
     record: VMRecord,
     fields: ChangeFields,
     capabilities: Capabilities,
-    invalid_state: Callable[[str, str], InvalidState],
+    invalid_state: Callable[[str, str, tuple[str, ...], str], InvalidState],
 ) -> VMChange:
     """The change to make: fields that already have their value left out, ceilings kept above what they bound.
 
     Raises:
         InvalidRequest: the VM could not be like that in any state.
-        InvalidState: this state does not allow one of the fields; from ``invalid_state(wanted, what)``.
+        InvalidState: this state does not allow one of the fields; from ``invalid_state(wanted, what, allowed, hint)``.
     """
     try:
         asked = VMChange(**fields)
@@ -49,7 +49,7 @@ def allowed_change(
     else:
         for name, value in different.items():
             if name not in _ANY_STATE and (hint := _why_not(record, name, value, capabilities)) is not None:
-                raise invalid_state(f"configure {name}", f"cannot change {name}{hint} of")
+                raise _forbidden(record.state, name, hint, invalid_state)
         for size, ceiling, able in (
             ("cpus", "max_cpus", capabilities.cpu_ceiling),
             ("memory", "max_memory", capabilities.memory_ceiling),
@@ -58,8 +58,18 @@ def allowed_change(
                 different[ceiling] = different[size]  # where there are no ceilings, the size is the ceiling
     _check_result(record, different)
     if not off and (misfit := _misfit(record, different.get("memory"), capabilities)):
-        raise invalid_state("configure memory", f"cannot change memory {misfit} of")
+        raise _forbidden(record.state, "memory", f" {misfit}", invalid_state)
     return VMChange(**different)
+
+
+def _forbidden(
+    state: PowerState,
+    name: str,
+    hint: str,
+    invalid_state: Callable[[str, str, tuple[str, ...], str], InvalidState],
+) -> InvalidState:
+    first = "" if state is PowerState.SUSPENDED else "; stop it first"
+    return invalid_state(f"configure {name}", f"cannot change {name}{hint} of", to_be_off(state), first)
 
 
 def _why_not(record: VMRecord, name: str, value: object, capabilities: Capabilities) -> str | None:
@@ -90,13 +100,19 @@ def _misfit(record: VMRecord, memory: object, capabilities: Capabilities) -> str
         return None
     more, unit = memory - record.memory, capabilities.hot_memory_unit
     if more > 0:
-        return f"to {format_size(memory)} (it grows in steps of {format_size(unit)})" if more % unit else None
+        if not more % unit:
+            return None
+        # What fits its ceiling: the next step may be beyond.
+        steps = (record.memory + more // unit * unit, record.memory + (more // unit + 1) * unit)
+        nearest = [exact_size(size) for size in steps if record.memory < size <= record.max_memory]
+        such = f", such as {' or '.join(nearest)}" if nearest else ""
+        return f"to {exact_size(memory)} (it grows in steps of {format_size(unit)}{such})"
     choices = dimm_choices(record.dimms)
     if capabilities.hot_memory_remove_any or -more in choices:
         return None
-    sizes = [format_size(record.memory - amount) for amount in sorted(choices) if amount][:_MOST_SIZES]
+    sizes = [exact_size(record.memory - amount) for amount in sorted(choices) if amount][:_MOST_SIZES]
     possible = f"it can shrink to {' or '.join(sizes)}" if sizes else "it has no DIMM that it got while it ran"
-    return f"to {format_size(memory)} ({possible})"
+    return f"to {exact_size(memory)} ({possible})"
 
 
 def _carry_ceilings(record: VMRecord, different: dict[str, object], asked: VMChange) -> None:
@@ -119,7 +135,12 @@ def _check_result(record: VMRecord, different: dict[str, object]) -> None:
         if getattr(after, field) > getattr(after, ceiling):
             named = field if field in different else ceiling
             value = getattr(after, named)
-            refuse(named, value, f"{field} ({getattr(after, field)}) at most {ceiling} ({getattr(after, ceiling)})")
+            size = getattr(after, field)
+            off = record.state in (PowerState.OFF, PowerState.CRASHED)
+            way = (
+                "" if off else f"; it is {record.state.value}: stop it and configure({ceiling}={size}, {field}={size})"
+            )
+            refuse(named, value, f"{field} ({size}) at most {ceiling} ({getattr(after, ceiling)}){way}")
     if after.topology is not None and {"topology", "cpus", "max_cpus"} & different.keys():
         check_topology(after.topology, after.max_cpus)
     if after.container is not None:

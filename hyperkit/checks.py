@@ -101,6 +101,12 @@ def size(field: str, value: object, *, least: int, multiple: int = 1) -> None:
         refuse(field, value, f"a multiple of {format_size(multiple)}")
 
 
+def timeout(value: object) -> None:
+    """Seconds to wait at most."""
+    if value is not None and not (type(value) in (int, float) and cast("float", value) >= 0):
+        refuse("timeout", value, "seconds, at least 0; None waits for ever")
+
+
 def vlan(field: str, value: object) -> None:
     """The number of a VLAN: 0 and 4095 have other meanings in IEEE 802.1Q."""
     whole(field, value, least=1, most=4094)
@@ -125,6 +131,8 @@ def mac(field: str, value: object) -> str:
 def one_of(field: str, value: object, kinds: type[object], names: Iterable[str]) -> None:
     """An instance of ``kinds`` (an enum, a spec class)."""
     if not isinstance(value, kinds):
+        if not issubclass(kinds, Enum):
+            _refuse_instance(field, value, kinds)
         refuse(field, value, f"one of {', '.join(names)}")
 
 
@@ -140,4 +148,29 @@ def all_are(field: str, values: tuple[object, ...], kind: type[object]) -> None:
     """A tuple that holds only ``kind``: ``disks=[20 * GiB]`` is told to write a `DiskSpec`."""
     for index, value in enumerate(values):
         if not isinstance(value, kind):
-            refuse(f"{field}[{index}]", value, f"a {kind.__name__}(...)")
+            if issubclass(kind, Enum):
+                member(f"{field}[{index}]", value, kind)
+            _refuse_instance(f"{field}[{index}]", value, kind)
+
+
+_TEXT_IN = {
+    "NicSpec": "NicSpec({!r})",
+    "DiskSpec": "DiskSpec(path={!r})",
+    "KernelBoot": "KernelBoot({!r})",
+    "ContainerSpec": "ContainerSpec(root={!r})",
+}
+"""Where a plain text, or the name of an object, was most likely meant to be."""
+
+
+def _refuse_instance(field: str, value: object, kind: type[object]) -> NoReturn:
+    """Say which class is wanted and how the value may have been meant."""
+    name = kind.__name__
+    plain = getattr(value, "name", value)
+    meant = ""
+    if isinstance(plain, str) and name in _TEXT_IN:
+        meant = f"; did you mean {_TEXT_IN[name].format(plain)}?"
+    elif type(value) is int and name == "DiskSpec":
+        meant = f"; did you mean DiskSpec(size={value})?"
+    # What a container was to be has its environment in it, and that may be secret.
+    shown = type(value).__name__ if name == "ContainerSpec" and isinstance(value, Iterable) and not meant else value
+    refuse(field, shown, f"{'an' if name[0] in 'AEIOU' else 'a'} {name}(...){meant}")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import builtins
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import attrs
 
+from hyperkit.checks import member, refuse
 from hyperkit.errors import Ambiguous, InvalidRequest, NotFound
 from hyperkit.handle import Handle, NamedRecord
+from hyperkit.records import field_types
+from hyperkit.specs.given import check_own, part_of
 
 if TYPE_CHECKING:
     from hyperkit.host import Host
@@ -45,12 +50,28 @@ class Collection(ABC, Generic[H, N]):
         """The object users hold."""
 
     @abstractmethod
-    def get(self, id: str) -> H:
-        """The one with this id.
+    def _record(self, id: str) -> N:
+        """Ask the host for one."""
+
+    def get(self, id: str | H) -> H:
+        """The one with this id, or the one that an object means, read again.
 
         Raises:
             NotFound: there is none.
+            InvalidRequest: neither a string nor such an object of this host.
         """
+        wanted = id_of(self._host, self.kind, id)
+        try:
+            return self._handle(self._record(wanted))
+        except NotFound as error:
+            if is_like_an_id(wanted):
+                raise
+            raise NotFound(
+                f"{error.message} (one(name={wanted!r}) finds by name)",
+                backend=error.backend,
+                operation=error.operation,
+                resource=error.resource,
+            ) from error.__cause__
 
     def list(self) -> builtins.list[H]:
         """All of them, each with its whole record."""
@@ -71,13 +92,15 @@ class Collection(ABC, Generic[H, N]):
         ``name`` may be a pattern: ``host.vms.find(name="web*", state=PowerState.RUNNING)``.
 
         Raises:
-            InvalidRequest: a field that these records do not have.
+            InvalidRequest: a field that these records do not have, or a value that it never has.
         """
         if isinstance(where, str):
             raise InvalidRequest(
                 f"find({where!r}): say what it is, as in find(name={where!r})", field="where", value=where
             )
-        known = [field.name for field in attrs.fields(self.record_type)]
+        if where is not None and not callable(where):
+            refuse("where", where, f"a function that takes a {self.kind}; fields are given by name")
+        known = field_types(self.record_type)
         for field, value in fields.items():
             if field not in known:
                 raise InvalidRequest(
@@ -85,6 +108,7 @@ class Collection(ABC, Generic[H, N]):
                     field=field,
                     value=value,
                 )
+            _check_value(field, value, known[field])
         handles = (self._handle(r) for r in self._records() if all(_fits(r, f, v) for f, v in fields.items()))
         return [handle for handle in handles if where is None or where(handle)]
 
@@ -99,6 +123,34 @@ class Collection(ABC, Generic[H, N]):
 
     def __repr__(self) -> str:
         return f"<{self.kind} collection of {self._host.url}>"
+
+
+def id_of(host: Host, kind: str, thing: object) -> str:
+    """The id that is given, by itself or as an object that has it.
+
+    Raises:
+        InvalidRequest: neither a string nor an object of this kind, or one of another host.
+    """
+    if isinstance(thing, Handle) and thing.kind == kind:
+        thing = part_of(thing, "id")
+    if not isinstance(thing, str):
+        refuse("id", thing, f"an id, which is a string, or a {kind} of this host")
+    check_own(host.identity, "id", thing)
+    return thing
+
+
+def is_like_an_id(label: str) -> bool:
+    """Whether a text is the id or path of something rather than its name."""
+    return "/" in label or re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", label) is not None
+
+
+def _check_value(field: str, value: object, kinds: tuple[type, ...]) -> None:
+    """Refuse to look for what cannot be there: nothing found would look like an answer."""
+    enum = next((kind for kind in kinds if issubclass(kind, Enum)), None)
+    if enum is not None and value is not None:
+        member(field, value, enum)
+    elif not isinstance(value, kinds):
+        refuse(field, value, f"what this field holds: {' or '.join(kind.__name__ for kind in kinds)}")
 
 
 def _fits(record: object, field: str, wanted: object) -> bool:
@@ -132,7 +184,7 @@ def not_found(kind: str, name: str, present: builtins.list[str], url: str, hint:
     shown = ", ".join(repr(label) for label in sorted(present)[:12])
     more = f" and {len(present) - 12} more" if len(present) > 12 else ""
     there = f"it has {shown}{more}" if present else "it has none"
-    create = f". Create one with {hint.format(name=name)}" if hint else ""
+    create = f". Create one with {hint.format(name=name)}" if hint and not is_like_an_id(name) else ""
     return NotFound(f"no {kind} {name!r} on {url}; {there}{create}", backend=url)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from hyperkit import registry
-from hyperkit.checks import refuse
+from hyperkit.checks import as_tuple, refuse
 from hyperkit.clock import Clock
 from hyperkit.driver import Driver, Target
 from hyperkit.errors import ConnectionFailed, HyperkitError, InvalidRequest
@@ -49,6 +50,9 @@ def connect(
         ConnectionFailed: the host cannot be reached, or what the backend needs is not installed.
         AuthenticationFailed: the host refuses the credentials.
     """
+    wrap = as_tuple(wrap)
+    if not all(map(callable, wrap)):
+        refuse("wrap", wrap, "a list of functions that take a Driver and return one")
     target = parse(url, user=user, password=password, verify=verify, timeout=timeout, clock=clock)
     # What shows the locals of a traceback's frames must find no secret in this one.
     url, password = target.url, None
@@ -93,6 +97,11 @@ def parse(
         raise InvalidRequest("a URL starts with a scheme, as in 'qemu:///system' or 'fake://'", field="url")
     if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < float("inf")):
         refuse("timeout", timeout, "seconds, more than none; leave it out for what the vendor's library does")
+    if type(verify) is not bool and not (isinstance(verify, str) and verify):
+        refuse("verify", verify, "True, False or the path of a CA file")
+    for field, value in (("user", user), ("password", password)):
+        if value is not None and not isinstance(value, str):
+            refuse(field, type(value).__name__, "a string")
     if "@" in f"{parts.path}{parts.query}{parts.fragment}":
         # Most likely a password with a '/', '?' or '#' in it, which ends up in what is printed.
         raise InvalidRequest(
@@ -103,6 +112,9 @@ def parse(
     # Split as libvirt splits, which takes a semicolon for a separator too, and a plus sign for itself.
     written = [pair for pair in re.split("[&;]", parts.query) if pair]
     pairs = [(unquote(name), unquote(value)) for name, _, value in (pair.partition("=") for pair in written)]
+    twice = next((name for name, count in Counter(name for name, _ in pairs).items() if count > 1), None)
+    if twice is not None:
+        raise InvalidRequest(f"the option {twice!r} is in the URL more than once", field="url")
     options = {name: value for name, value in pairs if not _is_secret(name)}
     secret = next((value for name, value in pairs if _is_secret(name)), None)
     place = parts.netloc.rpartition("@")[2]

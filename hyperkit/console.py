@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from hyperkit import keyboard
-from hyperkit.checks import refuse, whole
+from hyperkit.checks import flag, refuse, whole
 from hyperkit.driver import ConsolePort
 from hyperkit.errors import InvalidState
 from hyperkit.guest_records import DisplayRecord
@@ -84,6 +84,7 @@ class Console:
         Raises:
             Busy: somebody reads it, and ``take`` is false.
         """
+        flag("take", take)
         port = self._port("serial_console", "open the serial console of", *_POWERED)
         return SerialConsole(self._vm, self._vm._call(port.serial, self._vm.id, take))
 

@@ -65,13 +65,8 @@ class DatastoreCollection(Collection[Datastore, DatastoreRecord]):
     def _handle(self, record: DatastoreRecord) -> Datastore:
         return Datastore(self._host, record)
 
-    def get(self, id: str) -> Datastore:
-        """The datastore with this id.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return self._handle(self._host.driver.datastores.get(id))
+    def _record(self, id: str) -> DatastoreRecord:
+        return self._host.driver.datastores.get(id)
 
 
 class Volume(Handle[VolumeRecord]):
@@ -100,7 +95,7 @@ class Volume(Handle[VolumeRecord]):
         return self._record.size
 
     def _read(self) -> VolumeRecord:
-        return self._datastore.volumes.get(self.id).record
+        return self._datastore.volumes._record(self.id)
 
     def delete(self) -> None:
         """Delete the file.
@@ -143,15 +138,10 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
     def _handle(self, record: VolumeRecord) -> Volume:
         return Volume(self._datastore, record)
 
-    def get(self, id: str) -> Volume:
-        """The file with this id.
-
-        Raises:
-            NotFound: there is none.
-        """
+    def _record(self, id: str) -> VolumeRecord:
         for record in self._records():
             if record.id == id:
-                return self._handle(record)
+                return record
         raise NotFound(
             f"{self._datastore.label} on {self._host.url} has no volume with id {id!r}", backend=self._host.url
         )

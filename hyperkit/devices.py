@@ -11,7 +11,7 @@ from hyperkit.checks import refuse
 from hyperkit.errors import InvalidState, NotFound
 from hyperkit.handle import PartOfVM, Record
 from hyperkit.records import VMRecord
-from hyperkit.states import PowerState
+from hyperkit.states import PowerState, to_be_off
 
 if TYPE_CHECKING:
     from hyperkit.vm import VM
@@ -121,12 +121,11 @@ def require_off(vm: VM, what: str) -> None:
 
 def _forbidden(vm: VM, what: str, hint: str, allowed: tuple[str, ...] = ()) -> InvalidState:
     state = vm.state
-    usual = ("start", "discard_suspended") if state is PowerState.SUSPENDED else ("shutdown", "stop")
     return InvalidState(
         f"cannot {what} {vm.label}: it is {state.value}{hint}",
         current=state.value,
         wanted=what,
-        allowed=allowed or usual,
+        allowed=allowed or to_be_off(state),
         backend=vm.host.url,
         resource=vm.label,
     )

@@ -67,6 +67,7 @@ class Disk(Device[DiskRecord]):
             InvalidRequest: ``delete`` for a disk that hyperkit did not create; delete its volume by name instead.
             InvalidState: the VM runs, and the host cannot detach a disk of a running VM, or it is paused.
         """
+        checks.flag("delete", delete)
         self._ready("hot_disk", lets_go=True)
         if delete:
             if not self.created:

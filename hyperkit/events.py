@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from hyperkit import checks
 from hyperkit.checks import refuse
 from hyperkit.clock import SystemClock
 from hyperkit.driver import Change, IOFailure, JobEnd, Occurrence, Reboot
@@ -158,8 +159,9 @@ class EventSource:
         Where the host does not report changes by itself (capability ``events_pushed``), all records are read every
         ``interval`` seconds and compared; what came and went in between is not seen.
         """
+        checks.timeout(timeout)
         deadline = None if timeout is None else self._host.clock.monotonic() + timeout
-        if interval <= 0:
+        if type(interval) not in (int, float) or not interval > 0:
             refuse("interval", interval, "seconds between two looks, above 0")
         if self._host.driver.events is not None and self._host.capabilities.events_pushed:
             pushed: _Pushed = queue.SimpleQueue()

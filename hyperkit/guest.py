@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hyperkit.checks import flag
 from hyperkit.clock import Clock
 from hyperkit.driver import GuestPort
 from hyperkit.errors import (
@@ -119,6 +120,7 @@ class Guest:
             Timeout: it goes on in the guest.
             TaskFailed: nobody knows how it ended: its output was too large, or the agent began anew.
         """
+        flag("check", check)
         task = self.begin_run(argv, input=input, env=env)
         result = task.result(timeout)
         if check and not result.ok:
@@ -242,6 +244,8 @@ class Guest:
 
 class _CommandJob(Job[CommandResult]):
     """A command that goes on while its agent is silent, or its VM paused; it is over once the guest is."""
+
+    where = "in the guest"
 
     def __init__(self, vm: VM, inner: Job[CommandResult]) -> None:
         self._vm = vm

@@ -29,6 +29,7 @@ class Host:
     """
 
     def __init__(self, driver: Driver) -> None:
+        self._closed = False
         self.driver = driver
         """The ports, for code that extends hyperkit; see `hyperkit.driver`."""
         self.info: HostRecord = driver.host.info()
@@ -83,6 +84,7 @@ class Host:
 
         VMs run on. A job that the host itself works on goes on too.
         """
+        self._closed = True
         self.driver.close()
 
     def __enter__(self) -> Self:
@@ -100,4 +102,5 @@ class Host:
         return hash(self.identity)
 
     def __repr__(self) -> str:
-        return f"<Host {self.name!r} {self.info.product} {self.info.version} at {self.url}>"
+        closed = " closed" if self._closed else ""
+        return f"<Host {self.name!r} {self.info.product} {self.info.version} at {self.url}{closed}>"

@@ -11,7 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import attrs
 
@@ -53,6 +53,9 @@ class JobStatus(Generic[T]):
 
 class Job(ABC, Generic[T]):
     """Work that goes on at the host."""
+
+    where: ClassVar[str] = "at the host"
+    """Who goes on with it when nobody waits any more, for the error."""
 
     @abstractmethod
     def poll(self) -> JobStatus[T]:

@@ -6,6 +6,7 @@ The guest decides what a key means: on a guest with another layout, `TYPED` type
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -103,6 +104,9 @@ def _named(key: object) -> str:
     name = key.lower() if isinstance(key, str) else ""
     name = _ALSO.get(name, name)
     if name not in KEYS:
+        parts = [part for part in re.split("[+-]", name) if part]
+        if len(parts) > 1 and all(_ALSO.get(part, part) in KEYS for part in parts):
+            refuse("keys", key, f"the name of one key; did you mean press({', '.join(map(repr, parts))})?")
         near = difflib.get_close_matches(name, KEYS, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "such as 'enter', 'f1' or 'a'"
         refuse("keys", key, f"the name of a key, {hint}")

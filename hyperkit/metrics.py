@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from hyperkit.checks import refuse
+from hyperkit.checks import as_tuple, refuse
+from hyperkit.collection import id_of
+from hyperkit.handle import Handle
 
 if TYPE_CHECKING:
     from hyperkit.host import Host
@@ -186,15 +188,21 @@ class MetricsSource:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def read(self, vms: Iterable[VM | str] | None = None) -> Sequence[MetricsRecord]:
+    def read(self, vms: VM | Iterable[VM | str] | None = None) -> Sequence[MetricsRecord]:
         """Read the counters of all VMs, or of those given, at once; one that is gone is left out.
 
         Raises:
+            InvalidRequest: neither VMs of this host nor ids of such.
             Unsupported: the host counts nothing (capability ``metrics``).
         """
         if isinstance(vms, str):
             refuse("vms", vms, "several VMs or ids, in a list; vm.metrics() reads one")
+        wanted = (
+            None
+            if vms is None
+            else tuple(id_of(self._host, "VM", vm) for vm in ((vms,) if isinstance(vms, Handle) else as_tuple(vms)))
+        )
         port = self._host.driver.metrics
         if port is None:
             self._host.capabilities.refuse("metrics", self._host.url)
-        return port.read(None if vms is None else tuple(vm if isinstance(vm, str) else vm.id for vm in vms))
+        return port.read(wanted)

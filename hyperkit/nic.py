@@ -9,6 +9,7 @@ from hyperkit.devices import Device, Devices, require_off, require_off_or_hot, r
 from hyperkit.records import NicRecord, VMRecord, changed
 from hyperkit.resolve import check_macs_free, resolve_nics
 from hyperkit.specs import NicChange, NicSpec, check_trunk
+from hyperkit.specs.given import name_of
 from hyperkit.specs.isolation import IsolationPolicy
 from hyperkit.switch import Switch
 
@@ -59,9 +60,9 @@ class Nic(Device[NicRecord]):
             NotFound: no such switch; the error names those there are.
             InvalidState: the VM runs, and the host cannot do that meanwhile.
         """
-        switch = switch.id if isinstance(switch, Switch) else switch
-        checks.label("switch", switch)
-        return self._update(NicChange(switch=switch))
+        given = name_of(switch)
+        checks.label("switch", given)
+        return self._update(NicChange(switch=given))
 
     def disconnect(self) -> Nic:
         """Pull the cable out of the switch; the card stays in the VM.
@@ -85,12 +86,12 @@ class Nic(Device[NicRecord]):
         """
         return self._update(NicChange(mac=mac))
 
-    def set_vlan(self, vlan: int | None, *, trunk: Iterable[int] = ()) -> Nic:
-        """Put it into a VLAN, or into none of its own (None), in place of those it is in.
+    def set_vlan(self, vlan: int | None, *, trunk: Iterable[int] | None = None) -> Nic:
+        """Put it into a VLAN, or into none of its own (None), in place of the one it is in.
 
         Args:
             vlan: access VLAN; with a trunk, the native one: that of frames without a tag.
-            trunk: VLANs that pass with their tags.
+            trunk: VLANs that pass with their tags, in place of those that do; left out, they stay.
 
         Raises:
             InvalidRequest: its switch carries no VLANs; the error names those that do.
@@ -98,7 +99,7 @@ class Nic(Device[NicRecord]):
         """
         if vlan is not None:
             checks.vlan("vlan", vlan)
-        return self._update(NicChange(vlan=vlan or 0, trunk=tuple(trunk)))
+        return self._update(NicChange(vlan=vlan or 0, trunk=trunk))
 
     def set_policy(self, policy: IsolationPolicy) -> Nic:
         """Give it another policy, in place of the one it has; ``IsolationPolicy()`` lets everything through.

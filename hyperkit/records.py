@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import Any, TypeVar
+from functools import cache
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -326,3 +328,21 @@ def to_dict(value: Any) -> Any:
     if isinstance(value, (tuple, list, set, frozenset)):
         return [to_dict(item) for item in value]
     return value
+
+
+def has_guest(vm: VMRecord) -> bool:
+    """Whether a VM has anything to boot: a machine with an empty case has nobody to ask."""
+    return bool(vm.container or vm.disks or vm.kernel or any(cdrom.iso for cdrom in vm.cdroms))
+
+
+@cache
+def field_types(kind: type[attrs.AttrsInstance]) -> dict[str, tuple[type, ...]]:
+    """The classes that each field of a record may be of."""
+    hints = get_type_hints(kind)
+    return {field.name: _classes(hints[field.name]) for field in attrs.fields(kind)}
+
+
+def _classes(hint: Any) -> tuple[type, ...]:
+    if isinstance(hint, UnionType):
+        return tuple(one for each in get_args(hint) for one in _classes(each))
+    return (get_origin(hint) or hint,)

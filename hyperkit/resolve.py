@@ -11,6 +11,7 @@ from hyperkit.collection import pick
 from hyperkit.errors import AlreadyExists, Busy
 from hyperkit.records import SwitchRecord, changed
 from hyperkit.specs import DiskSpec, NicSpec
+from hyperkit.specs.given import check_own
 from hyperkit.specs.isolation import OPEN
 
 if TYPE_CHECKING:
@@ -24,17 +25,22 @@ def resolve_nics(host: Host, nics: Iterable[NicSpec]) -> tuple[NicSpec, ...]:
 
     Raises:
         NotFound: no such switch; the error names those there are.
-        InvalidRequest: a switch that carries no VLANs, or enforces no policies, for a NIC that has one.
+        InvalidRequest: a switch that carries no VLANs, or enforces no policies, for a NIC that has one; or one of
+            another host.
     """
     nics = tuple(nics)
+    check_own(host.identity, "switch", *(nic.switch for nic in nics))
     if not any(nic.switch for nic in nics):
         return nics
     switches = host.driver.switches.list()
-    return tuple(plugged(nic, switches, host.url) if nic.switch else nic for nic in nics)
+    tagging = "; one created with openvswitch=True does" if host.capabilities.switch_openvswitch else ""
+    return tuple(plugged(nic, switches, host.url, tagging) if nic.switch else nic for nic in nics)
 
 
-def plugged(nic: NicSpec, switches: Sequence[SwitchRecord], url: str) -> NicSpec:
+def plugged(nic: NicSpec, switches: Sequence[SwitchRecord], url: str, tagging: str = "") -> NicSpec:
     """A NIC's spec with the id of its switch, which can do what the NIC needs.
+
+    ``tagging`` tells how to come by a switch that carries VLANs.
 
     Raises:
         NotFound, InvalidRequest: as `resolve_nics`.
@@ -48,7 +54,8 @@ def plugged(nic: NicSpec, switches: Sequence[SwitchRecord], url: str) -> NicSpec
         if wanted and not getattr(switch, able):
             others = ", ".join(repr(other.name) for other in switches if getattr(other, able))
             where = f"; of this host's switches, {others} can" if others else "; none of this host's switches can"
-            refuse(field, wanted, f"a switch that {does}, which {switch.name!r} cannot{where}")
+            remedy = "" if field == "policy" else tagging
+            refuse(field, wanted, f"a switch that {does}, which {switch.name!r} cannot{where}{remedy}")
     return changed(nic, switch=switch.id)
 
 
@@ -57,8 +64,11 @@ def resolve_disks(host: Host, disks: Iterable[DiskSpec]) -> tuple[DiskSpec, ...]
 
     Raises:
         NotFound: no such datastore; the error names those there are.
+        InvalidRequest: a datastore or volume of another host.
     """
     disks = tuple(disks)
+    for field in ("datastore", "base", "path"):
+        check_own(host.identity, field, *(getattr(disk, field) for disk in disks))
     if not any(disk.datastore for disk in disks):
         return disks
     datastores = host.driver.datastores.list()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hyperkit import guard
+from hyperkit import checks, guard
 from hyperkit.collection import Collection
 from hyperkit.driver import SnapshotPort
 from hyperkit.errors import InvalidState, NotFound
@@ -72,7 +72,7 @@ class Snapshot(PartOfVM[SnapshotRecord]):
         return f"{self.kind} {self.name!r} of {self._vm.label}"
 
     def _read(self) -> SnapshotRecord:
-        return self._vm.snapshots.get(self.id).record
+        return self._vm.snapshots._record(self.id)
 
     def parent(self) -> Snapshot | None:
         """The snapshot it was taken on top of; None for a root. Asks the host."""
@@ -132,6 +132,7 @@ class Snapshot(PartOfVM[SnapshotRecord]):
 
     def begin_delete(self, *, children: bool = False) -> Task[None]:
         """`delete`, without waiting for its end."""
+        checks.flag("children", children)
         result = self._call(_port(self._vm).delete, self._vm.id, self.id, children)
         return self._task("delete", result, lambda _: None)
 
@@ -156,15 +157,10 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
     def _handle(self, record: SnapshotRecord) -> Snapshot:
         return Snapshot(self._vm, record)
 
-    def get(self, id: str) -> Snapshot:
-        """The snapshot with this id.
-
-        Raises:
-            NotFound: the VM has none.
-        """
+    def _record(self, id: str) -> SnapshotRecord:
         for record in self._records():
             if record.id == id:
-                return self._handle(record)
+                return record
         raise NotFound(f"{self._vm.label} on {self._host.url} has no snapshot with id {id!r}", backend=self._host.url)
 
     def current(self) -> Snapshot | None:
@@ -224,10 +220,11 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
         memory = keeps if spec.memory is None else spec.memory
         if memory and state not in _HAS_MEMORY:
             raise InvalidState(
-                f"cannot keep memory of {vm.label} on {self._host.url}: it is {state.value}, there is none",
+                f"cannot keep memory of {vm.label} on {self._host.url}: it is {state.value}, there is none;"
+                " memory=False leaves it out",
                 current=state.value,
                 wanted="snapshot with memory",
-                allowed=("start", "snapshot without memory"),
+                allowed=("start",),
                 backend=self._host.url,
                 resource=vm.label,
             )

@@ -116,6 +116,18 @@ def already_there(state: PowerState, action: PowerAction) -> bool:
     return GOAL[action] is state
 
 
+def in_words(action: PowerAction) -> str:
+    """What an action does to the VM whose label follows."""
+    return {_A.SHUTDOWN: "shut down", _A.DISCARD: "discard the saved memory of"}.get(action, action.value)
+
+
+def to_be_off(state: PowerState) -> tuple[str, ...]:
+    """The verbs that lead from a state to `OFF`, for what can be done only there."""
+    if state is _S.SUSPENDED:
+        return _A.START.value, _A.DISCARD.value
+    return tuple(action.value for action in (_A.SHUTDOWN, _A.STOP) if action in ALLOWED[state])
+
+
 def allowed_in(state: PowerState) -> tuple[str, ...]:
     """The verbs a user may call in this state, in the order of `PowerAction`."""
     return tuple(action.value for action in PowerAction if action in ALLOWED[state])

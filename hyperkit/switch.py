@@ -99,13 +99,8 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
     def _handle(self, record: SwitchRecord) -> Switch:
         return Switch(self._host, record)
 
-    def get(self, id: str) -> Switch:
-        """The switch with this id.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return self._handle(self._host.driver.switches.get(id))
+    def _record(self, id: str) -> SwitchRecord:
+        return self._host.driver.switches.get(id)
 
     def create(
         self,

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from hyperkit.checks import refuse
+from hyperkit import checks
 from hyperkit.clock import Clock
 from hyperkit.errors import HyperkitError, TaskFailed, Timeout
 from hyperkit.jobs import DoneJob, Job, JobStatus, Progress
@@ -38,8 +38,7 @@ def wait_until(
     Raises:
         Timeout: it did not come in time.
     """
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-        refuse("timeout", timeout, "seconds, at least 0; None waits for ever")
+    checks.timeout(timeout)
     deadline = None if timeout is None else clock.monotonic() + timeout
     length = _FIRST_PAUSE
     while True:
@@ -48,7 +47,7 @@ def wait_until(
             return found
         left = length if deadline is None else deadline - clock.monotonic()
         if left <= 0:
-            raise Timeout(f"waited {timeout:g} s for {what}")
+            raise Timeout(f"waited {round(timeout or 0, 3):g} s for {what}")
         (pause or clock.sleep)(min(length, left))
         length = min(length * 1.5, _LONGEST_PAUSE)
 
@@ -78,7 +77,7 @@ class Task(Generic[T_co]):
     def __repr__(self) -> str:
         if self._error is not None:
             state = f"failed: {type(self._error).__name__}"
-        elif self._status.done:
+        elif self._status.done or isinstance(self._job, DoneJob):
             state = "done"
         else:
             fraction = self._status.progress.fraction
@@ -122,6 +121,8 @@ class Task(Generic[T_co]):
 
     def on_progress(self, callback: Callable[[Progress], None]) -> None:
         """Have ``callback`` called at each change that a look finds, in the thread that looks."""
+        if not callable(callback):
+            checks.refuse("callback", callback, "a function that takes a Progress")
         self._callbacks.append(callback)
 
     def cancel(self) -> None:
@@ -145,7 +146,7 @@ class Task(Generic[T_co]):
             lambda: True if self._look().done else None,
             clock=self._clock,
             timeout=timeout,
-            what=f"{self.what}; it goes on at the host",
+            what=f"{self.what}; it goes on {self._job.where}",
             pause=lambda seconds: self._job.wait(seconds, self._clock),
         )
 

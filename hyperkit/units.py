@@ -50,9 +50,23 @@ def parse_size(text: str) -> int:
 
 
 def format_size(size: int) -> str:
-    """``4 GiB`` for a person: the largest binary unit that divides the size, else one decimal."""
+    """``4 GiB`` for a person: the largest binary unit that divides the size, else one decimal.
+
+    Raises:
+        InvalidRequest: not a whole number.
+    """
+    if type(size) is not int:
+        raise InvalidRequest(f"size={size!r}: a size is a whole number of bytes", field="size", value=size)
     for unit, name in ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB")):
         if size >= unit:
+            return f"{size // unit} {name}" if size % unit == 0 else f"{size / unit:.1f} {name}"
+    return f"{size} B"
+
+
+def exact_size(size: int) -> str:
+    """`format_size` of a size that the reader is to give back: in a unit that tells it exactly, to one decimal."""
+    for unit, name in ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB")):
+        if size >= unit and size * 10 % unit == 0:
             return f"{size // unit} {name}" if size % unit == 0 else f"{size / unit:.1f} {name}"
     return f"{size} B"
 

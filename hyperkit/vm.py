@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal, Self, Unpack
 
-from hyperkit import checks, guard
+from hyperkit import checks, guard, states
 from hyperkit.change import allowed_change
 from hyperkit.console import Console
 from hyperkit.disk import Cdroms, Disk, Disks
@@ -14,11 +14,12 @@ from hyperkit.guest import Guest
 from hyperkit.handle import Handle
 from hyperkit.metrics import MetricsRecord
 from hyperkit.nic import Nics
-from hyperkit.records import AddressRecord, DiskRecord, PowerRecord, VMRecord, changed
+from hyperkit.records import AddressRecord, DiskRecord, PowerRecord, VMRecord, changed, has_guest
 from hyperkit.resolve import check_unused
 from hyperkit.shutdown import ShutdownJob
 from hyperkit.snapshot import SnapshotCollection
 from hyperkit.specs import ChangeFields
+from hyperkit.specs.given import check_own, part_of
 from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason, allowed_in, already_there
 from hyperkit.tasks import Task, wait_until
 from hyperkit.units import format_size
@@ -161,15 +162,19 @@ class VM(Handle[VMRecord]):
         Raises:
             Timeout: the guest did not shut down, and ``force`` is false: the VM runs on.
         """
+        checks.flag("force", force)
         task = self.begin_shutdown(resend=resend)
         try:
             return task.result(timeout)
         except Timeout:
             if force:
                 return self.stop()
+            guest = "its guest may have no ACPI or agent, or be booting"
+            if not has_guest(self._record):
+                guest = "it has no disk, ISO or kernel, so that there is no guest to ask"
             raise Timeout(
-                f"{self.label} did not shut down within {timeout:g} s and runs on: its guest may have no ACPI or"
-                " agent, or be booting; stop() cuts the power, as does shutdown(force=True)",
+                f"{self.label} did not shut down within {timeout:g} s and runs on: {guest}; stop() cuts the power, as"
+                " does shutdown(force=True)",
                 backend=self._host.url,
                 operation="vms.set_power",
                 resource=self.label,
@@ -197,10 +202,10 @@ class VM(Handle[VMRecord]):
         self._call(guard.check, "vms.set_power", (self.id, action), self._host.capabilities, self._host.url)
         state = self._look()
         if already_there(state, action):
-            return self._task(action.value, self, lambda vm: vm)
+            return self._task(states.in_words(action), self, lambda vm: vm)
         if action not in ALLOWED[state]:
-            raise self._invalid_state(action.value, f"cannot {action.value}")
-        return self._task(action.value, self._call(vms.set_power, self.id, action), self._powered)
+            raise self._invalid_state(action.value, f"cannot {states.in_words(action)}")
+        return self._task(states.in_words(action), self._call(vms.set_power, self.id, action), self._powered)
 
     def _look(self) -> PowerState:
         """Read the power state alone: cheaper than `refresh`."""
@@ -216,13 +221,13 @@ class VM(Handle[VMRecord]):
         if self._look() not in (states or (PowerState.RUNNING,)) and self.state is not PowerState.UNKNOWN:
             raise self._invalid_state(wanted, f"cannot {wanted}")
 
-    def _invalid_state(self, wanted: str, what: str, allowed: tuple[str, ...] = ()) -> InvalidState:
+    def _invalid_state(self, wanted: str, what: str, allowed: tuple[str, ...] = (), hint: str = "") -> InvalidState:
         state, reason = self._record.state, self._record.reason
         why = "" if reason is StateReason.NORMAL else f" ({reason.value})"
         aside = ", not paused" if wanted == "resume" and state is PowerState.SUSPENDED else ""
         allowed = allowed or (*allowed_in(state), *(() if state in _HOLDS_POWER else ("delete",)))
         return InvalidState(
-            f"{what} {self.label} on {self._host.url}: it is {state.value}{why}{aside}",
+            f"{what} {self.label} on {self._host.url}: it is {state.value}{why}{aside}{hint}",
             current=state.value,
             wanted=wanted,
             allowed=allowed,
@@ -351,12 +356,14 @@ class VM(Handle[VMRecord]):
 
     def begin_delete(self, *, disks: DisksToDelete = "created", force: bool = False) -> Task[None]:
         """`delete`, without waiting for its end."""
+        checks.flag("force", force)
         self.refresh()
         doomed = self._disks_to_delete(disks)
         check_unused(self._host, doomed, but=self.id, with_snapshots=True)
         if self._record.state in _HOLDS_POWER:
             if not force:
-                raise self._invalid_state("delete", "cannot delete", ("shutdown", "stop", "delete(force=True)"))
+                hint = "; delete(force=True) cuts its power first"
+                raise self._invalid_state("delete", "cannot delete", states.to_be_off(self.state), hint)
             self.stop()
         result = self._call(self._host.driver.vms.delete, self.id, doomed)
         return self._task("delete", result, lambda _: None)
@@ -368,11 +375,12 @@ class VM(Handle[VMRecord]):
                 checks.refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
             doomed = [disk for disk in own if disks == "all" or (disks == "created" and disk.created)]
         else:
-            doomed = [self._disk_at(disk.path if isinstance(disk, Disk) else disk) for disk in disks]
+            doomed = [self._disk_at(part_of(disk, "path") if isinstance(disk, Disk) else disk) for disk in disks]
         return tuple(path for disk in doomed for path in disk.files)
 
     def _disk_at(self, path: object) -> DiskRecord:
         """The disk that one of its files names: of one that snapshots divided, that is the one it began as, too."""
+        check_own(self._host.identity, "disks", path)
         own = self._record.disks
         found = next((disk for disk in own if path in disk.files), None)
         if found is None:

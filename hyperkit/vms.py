@@ -11,6 +11,7 @@ from hyperkit.errors import HyperkitError, InvalidRequest
 from hyperkit.records import VMRecord, changed
 from hyperkit.resolve import check_macs_free, resolve_disks, resolve_nics
 from hyperkit.specs import VMFields, VMSpec
+from hyperkit.specs.given import check_own
 from hyperkit.tasks import Task, as_job
 from hyperkit.vm import VM
 
@@ -27,13 +28,8 @@ class VMCollection(Collection[VM, VMRecord]):
     def _handle(self, record: VMRecord) -> VM:
         return VM(self._host, record)
 
-    def get(self, id: str) -> VM:
-        """The VM with this id.
-
-        Raises:
-            NotFound: there is none.
-        """
-        return VM(self._host, self._host.driver.vms.get(id))
+    def _record(self, id: str) -> VMRecord:
+        return self._host.driver.vms.get(id)
 
     def create(self, name: str | VMSpec, *, timeout: float | None = None, **fields: Unpack[VMFields]) -> VM:
         """Create a VM, switched off, from a name and the fields of `VMSpec`, or from a whole `VMSpec`.
@@ -69,6 +65,9 @@ class VMCollection(Collection[VM, VMRecord]):
 
     def _resolved(self, spec: VMSpec) -> VMSpec:
         """The spec with ids for names, once what can be known beforehand is known to be right."""
+        check_own(self._host.identity, "iso", spec.iso)
+        if spec.kernel is not None:
+            check_own(self._host.identity, "kernel", spec.kernel.kernel, spec.kernel.initrd)
         if not spec.nics and not spec.disks:
             return spec
         check_macs_free(self._host, (nic.mac for nic in spec.nics))

@@ -26,9 +26,15 @@ def _text_of(path: str | PurePath | None) -> str | None:
 
 
 def _words(values: object) -> tuple[str, ...]:
-    # A string is iterable too, and arguments="-c true" must not become seven letters.
+    # A string is iterable too, and must not become its letters.
     single = isinstance(values, (str, bytes)) or not isinstance(values, Iterable)
     return cast("tuple[str, ...]", (values,) if single else tuple(cast("Iterable[Any]", values)))
+
+
+def _arguments(values: object) -> tuple[str, ...]:
+    if isinstance(values, (str, bytes)):
+        checks.refuse("arguments", values, "a list of words, such as ['-c', 'true']: there is no shell to divide them")
+    return _words(values)
 
 
 def _pairs(values: object) -> tuple[tuple[str, str], ...]:
@@ -55,13 +61,16 @@ class ContainerSpec:
         root: a directory of the host; None shares the host's own root. Never created or deleted by hyperkit.
         init: the first process, an absolute path below ``root``; the container is off when it ends.
         arguments: what it is called with, each a word of its own: there is no shell between.
-        environment: variables, as a mapping or pairs; others come from the host's driver.
+        environment: variables, as a mapping or pairs; others come from the host's driver. Values may be secret, and
+            are in no repr and no error.
     """
 
     root: str | None = attrs.field(default=None, converter=_text_of)
     init: str = attrs.field(default=INIT, converter=_text_of)
-    arguments: tuple[str, ...] = attrs.field(default=(), converter=_words)
-    environment: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_pairs)
+    arguments: tuple[str, ...] = attrs.field(default=(), converter=_arguments)
+    environment: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), converter=_pairs, repr=lambda pairs: f"<{len(pairs)} variables>"
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.root is not None:
@@ -77,11 +86,13 @@ class ContainerSpec:
             _word(f"arguments[{index}]", word)
         for index, pair in enumerate(self.environment):
             if not isinstance(pair, tuple) or len(pair) != 2:
-                checks.refuse(f"environment[{index}]", pair, "a mapping of names to values, or pairs of them")
+                checks.refuse(
+                    f"environment[{index}]", type(pair).__name__, "a mapping of names to values, or pairs of them"
+                )
             name, value = pair
             if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
                 checks.refuse(f"environment[{index}]", name, "the name of a variable: letters, digits and _")
-            _word(f"environment[{name!r}]", value)
+            _word(f"environment[{name!r}]", value, secret=True)
         names = [name for name, _ in self.environment]
         if len(names) != len(set(names)):
             checks.refuse("environment", names, "each variable once")
@@ -99,9 +110,9 @@ def _absolute(field: str, value: str) -> None:
         checks.refuse(field, value, "an absolute path without '..', '.', double or trailing slashes")
 
 
-def _word(field: str, value: object) -> None:
+def _word(field: str, value: object, *, secret: bool = False) -> None:
     if not isinstance(value, str) or not value:
-        checks.refuse(field, value, "a string that is not empty")
+        checks.refuse(field, type(value).__name__ if secret else value, "a string that is not empty")
     bad = _BAD_IN_WORD.search(value)
     if bad:
-        checks.refuse(field, value, f"no control characters but tab and newline; it has {bad[0]!r}")
+        checks.refuse(field, "…" if secret else value, f"no control characters but tab and newline; it has {bad[0]!r}")

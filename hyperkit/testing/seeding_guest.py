@@ -14,6 +14,7 @@ from hyperkit.backends.fake.world import Machine
 from hyperkit.errors import InvalidRequest
 from hyperkit.guest_records import CommandResult, GuestRecord
 from hyperkit.png import as_png
+from hyperkit.records import has_guest
 
 BEHAVIOUR = ("deaf", "shutdown_seconds", "boot_seconds")
 INSIDE = ("agent", "info", "commands", "screen", "replies")
@@ -32,7 +33,7 @@ def change(machine: Machine, data: Mapping[str, Any]) -> None:
         InvalidRequest: an unknown key or an unacceptable value, and nothing was changed; or there is nothing to boot.
     """
     known(data, GUEST)
-    if data and not machine.has_guest:
+    if data and not has_guest(machine.record):
         checks.refuse("", dict(data), "this VM has nothing to boot: give it a disk, a kernel, an ISO or a container")
     deaf = data.get("deaf", machine.deaf)
     checks.flag("deaf", deaf)

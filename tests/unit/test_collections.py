@@ -106,7 +106,7 @@ def test_in_takes_names_and_objects(host: Host) -> None:
 
 
 def test_in_is_not_fooled_by_equal_ids(host: Host) -> None:
-    elsewhere = furnished()[0].vms.one(name="web1")
+    elsewhere = VM(furnished()[0], host.vms.one(name="web1").record)
     assert elsewhere.id in {vm.id for vm in host.vms}
     assert elsewhere not in host.vms
     switch = host.switches.create("lan")
@@ -141,16 +141,25 @@ def test_one(host: Host) -> None:
             lambda host: host.datastores.list()[0].volumes.one(name="v"),
             "no volume 'v' on fake://; it has none. Create one with datastore.volumes.create('v', size)",
         ),
-        (lambda host: host.vms.get("nowhere"), "no VM with id 'nowhere' on fake://"),
-        (lambda host: host.switches.get("nowhere"), "no switch with id 'nowhere' on fake://"),
-        (lambda host: host.datastores.get("nowhere"), "no datastore with id 'nowhere' on fake://"),
+        (
+            lambda host: host.vms.get("nowhere"),
+            "no VM with id 'nowhere' (one(name='nowhere') finds by name) on fake://",
+        ),
+        (
+            lambda host: host.switches.get("nowhere"),
+            "no switch with id 'nowhere' (one(name='nowhere') finds by name) on fake://",
+        ),
+        (
+            lambda host: host.datastores.get("nowhere"),
+            "no datastore with id 'nowhere' (one(name='nowhere') finds by name) on fake://",
+        ),
         (
             lambda host: host.vms.list()[0].snapshots.get("nowhere"),
-            "VM 'web1' on fake:// has no snapshot with id 'nowhere'",
+            "VM 'web1' on fake:// has no snapshot with id 'nowhere' (one(name='nowhere') finds by name)",
         ),
         (
             lambda host: host.datastores.list()[0].volumes.get("nowhere"),
-            "datastore 'default' on fake:// has no volume with id 'nowhere'",
+            "datastore 'default' on fake:// has no volume with id 'nowhere' (one(name='nowhere') finds by name)",
         ),
     ],
 )
@@ -241,8 +250,10 @@ def test_brackets_in_a_name_are_no_pattern(host: Host) -> None:
     assert host.vms.find(name="[w]eb1") == [odd]
 
 
-def test_a_name_that_is_no_text_fits_nothing(host: Host) -> None:
-    assert host.vms.find(name=None) == host.vms.find(name=7) == []
+def test_a_name_that_is_no_text_is_refused(host: Host) -> None:
+    for wrong in (None, 7):
+        with pytest.raises(InvalidRequest, match=f"name={wrong} is not accepted: what this field holds: str"):
+            host.vms.find(name=wrong)
 
 
 def test_finding_in_an_empty_collection() -> None:

@@ -63,9 +63,10 @@ def test_words_are_not_empty_and_have_no_control_characters(word: Any) -> None:
         ("arguments[1]", {"arguments": ["-c", word]}),
         ("environment['X']", {"environment": {"X": word}}),
     ):
+        shown = word if field == "arguments[1]" else "…" if word and isinstance(word, str) else type(word).__name__
         with pytest.raises(InvalidRequest) as refused:
             ContainerSpec("/srv", **fields)
-        assert (refused.value.field, refused.value.value) == (field, word)
+        assert (refused.value.field, refused.value.value) == (field, shown)
 
 
 @pytest.mark.parametrize("name", ["", "1X", "A B", "A=B", "A-B", "\xc4", "A\n", None, 7])
@@ -94,8 +95,27 @@ def test_what_shares_the_hosts_root_does_not_run_the_hosts_init() -> None:
     assert ContainerSpec("/srv").init == "/sbin/init"
 
 
-def test_a_string_of_arguments_is_one_word() -> None:
-    assert ContainerSpec("/srv", arguments="-c true").arguments == ("-c true",)
+def test_a_string_of_arguments_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"arguments='-c true' is not accepted: a list of words"):
+        ContainerSpec("/srv", arguments="-c true")
+
+
+def test_what_is_in_its_environment_is_in_no_text() -> None:
+    spec = ContainerSpec("/srv", environment={"TOKEN": "hunter2"})
+    host = hyperkit.connect("fake://?profile=lxc")
+    made = host.vms.create("c", container=spec)
+    assert (spec.environment, made.record.container) == ((("TOKEN", "hunter2"),), spec)
+    texts = [repr(spec), repr(made.record), repr(VMSpec("c", container=spec))]
+    wrong: list[Any] = [{"TOKEN": "hunter2\0"}, {"TOKEN": ["hunter2"]}, ["TOKEN=hunter2"], [["TOKEN", "hunter2", 1]]]
+    for environment in wrong:
+        with pytest.raises(InvalidRequest) as caught:
+            ContainerSpec("/srv", environment=environment)
+        texts.append(f"{caught.value} {caught.value.value}")
+    unmade: Any = {"environment": {"TOKEN": "hunter2"}}
+    with pytest.raises(InvalidRequest, match=r"a ContainerSpec\(\.\.\.\)") as caught:
+        host.vms.create("d", container=unmade)
+    texts.append(f"{caught.value} {caught.value.value}")
+    assert [text for text in texts if "hunter2" in text] == []
 
 
 def test_mappings_lists_and_paths_become_plain_data() -> None:
@@ -142,7 +162,7 @@ def test_a_container_has_nothing_of_a_machine(fields: dict[str, Any]) -> None:
 def test_a_container_is_a_container_spec(value: Any) -> None:
     with pytest.raises(InvalidRequest) as refused:
         VMSpec("web", container=value)
-    assert (refused.value.field, refused.value.value) == ("container", value)
+    assert (refused.value.field, refused.value.value) == ("container", "dict" if isinstance(value, dict) else value)
 
 
 def test_a_container_cannot_become_a_machine() -> None:

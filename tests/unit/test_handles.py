@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +38,7 @@ from hyperkit.backends.fake.world import World
 from hyperkit.collection import Collection
 from hyperkit.devices import Devices
 from hyperkit.handle import Handle
-from hyperkit.records import DiskRecord, NicRecord
+from hyperkit.records import DiskRecord, NicRecord, changed
 from tests.unit.support import all_but, counted, host_with, put_in_state
 
 KINDS: dict[str, Callable[[Host], Handle[Any]]] = {
@@ -88,12 +89,15 @@ def test_equal_when_they_mean_the_same_over_two_connections(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_different_on_another_host(kind: str) -> None:
-    first, second = host_with(World()), host_with(World())
+def test_different_on_another_host(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperkit.backends.fake.world._world_numbers", itertools.repeat(7))
+    worlds = World(), World()
+    worlds[1].host = changed(worlds[1].host, id="another")
+    first, second = map(host_with, worlds)
     furnish(first)
     furnish(second)
     here, there = KINDS[kind](first), KINDS[kind](second)
-    assert here.id == there.id  # the ids of two fakes are the same: only the host tells them apart
+    assert here.id == there.id  # only the host tells them apart
     assert here != there
     assert hash(here) != hash(there)
 
@@ -358,7 +362,8 @@ def test_devices_change_only_when_off_or_running(change: Callable[[VM], object],
         change(vm)
     error = caught.value
     assert (error.current, error.resource, error.backend) == (state.value, "VM 'web1'", host.url)
-    assert error.allowed == (("start", "discard_suspended") if state is PowerState.SUSPENDED else ("shutdown", "stop"))
+    ways = {PowerState.SUSPENDED: ("start", "discard_suspended"), PowerState.SLEEPING: ("stop",)}
+    assert error.allowed == ways.get(state, ("shutdown", "stop"))
     assert "capability" not in str(error)
     assert set(calls) == {"vms.get"}
 

@@ -220,7 +220,8 @@ def test_changes_are_checked_against_the_switch_that_a_nic_is_in(host: Host, lan
         on_ovs.set_policy(GUARDED)
     assert on_lan.set_policy(GUARDED).policy == GUARDED
     assert (on_ovs.set_vlan(5, trunk=[7, 6]).vlan, on_ovs.trunk) == (5, (6, 7))
-    assert (on_ovs.set_vlan(None).vlan, on_ovs.trunk) == (None, ())
+    assert (on_ovs.set_vlan(8).vlan, on_ovs.trunk) == (8, (6, 7))  # what is not said stays
+    assert (on_ovs.set_vlan(None, trunk=[]).vlan, on_ovs.trunk) == (None, ())
     assert nowhere.set_vlan(5).set_policy(GUARDED).switch is None  # kept for the switch to come
     with pytest.raises(InvalidRequest):
         nowhere.connect(ovs)

@@ -13,7 +13,7 @@ from hyperkit.clock import Clock
 from hyperkit.errors import AgentUnavailable, InvalidState, TaskFailed, Timeout
 from hyperkit.guest_records import CommandResult, GuestRecord
 from hyperkit.jobs import DoneJob, Job, JobStatus
-from hyperkit.records import AddressRecord
+from hyperkit.records import AddressRecord, has_guest
 from hyperkit.specs import CommandSpec
 
 _UNMANAGED = IPv4Network("10.0.0.0/8")
@@ -22,7 +22,7 @@ _UNMANAGED = IPv4Network("10.0.0.0/8")
 
 def hears(world: World, machine: Machine) -> bool:
     """Whether there is a guest that does as it is asked."""
-    return machine.has_guest and not machine.deaf and not world.deaf
+    return has_guest(machine.record) and not machine.deaf and not world.deaf
 
 
 class FakeGuests:

@@ -31,6 +31,7 @@ from hyperkit.records import (
     VMRecord,
     VolumeRecord,
     changed,
+    has_guest,
 )
 from hyperkit.states import PowerState
 
@@ -79,12 +80,6 @@ class Machine:
     """What a guest shows, tells and does."""
     activity: Activity = attrs.field(factory=Activity)
 
-    @property
-    def has_guest(self) -> bool:
-        """Whether there is anything to boot: a machine with an empty case has nobody to ask."""
-        record = self.record
-        return bool(record.container or record.disks or record.kernel or any(cdrom.iso for cdrom in record.cdroms))
-
 
 class World:
     """One fake host.
@@ -110,7 +105,7 @@ class World:
         name: str = "fakehost",
         memory: int = HOST_MEMORY,
     ) -> None:
-        number = next(_world_numbers)
+        number = self._number = next(_world_numbers)
         self.capabilities = capabilities
         self.clock: Clock = clock or VirtualClock()
         self.jobs = jobs or JobMode()
@@ -165,8 +160,8 @@ class World:
     # Identities
 
     def new_id(self) -> str:
-        """An id like a UUID; numbered, so that a test that fails twice fails alike."""
-        return f"00000000-0000-4000-8000-{next(self._serial):012x}"
+        """An id like a UUID; numbered, by world too, so that a test that fails twice fails alike."""
+        return f"{self._number:08x}-0000-4000-8000-{next(self._serial):012x}"
 
     def new_mac(self) -> str:
         """An address that no NIC has."""
@@ -261,7 +256,7 @@ class World:
     def booted(self, machine: Machine) -> bool:
         """Whether its guest runs, and has had the time to boot."""
         needs = self.boot_seconds if machine.boot_seconds is None else machine.boot_seconds
-        running = machine.record.state is PowerState.RUNNING and machine.has_guest
+        running = machine.record.state is PowerState.RUNNING and has_guest(machine.record)
         return running and self.clock.monotonic() - machine.boot.at >= needs
 
     def _count_memory(self, before: VMRecord, after: VMRecord | None) -> None:

@@ -225,7 +225,7 @@ def forgets_autostart(spec: VMSpec) -> dict[str, Any]:
 
 @layer("test_a_vlan_on_a_switch_that_carries_none_is_refused")
 def puts_nics_into_vlans_on_every_switch(patch: pytest.MonkeyPatch) -> None:
-    def somehow(nic: NicSpec, switches: Sequence[SwitchRecord], url: str) -> NicSpec:
+    def somehow(nic: NicSpec, switches: Sequence[SwitchRecord], *_: str) -> NicSpec:
         return changed(nic, switch=next(switch.id for switch in switches if nic.switch in (switch.id, switch.name)))
 
     patch.setattr("hyperkit.resolve.plugged", somehow)
