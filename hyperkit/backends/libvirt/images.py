@@ -139,7 +139,7 @@ class Images:
         """
         with find(self._conn, on, "path") as found:
             size = found.physical if format == DiskFormat.RAW else found.size
-            tree = _volume_tree(posixpath.basename(path), size, DiskFormat.QCOW2, thin=True)
+            tree = _volume_tree(posixpath.basename(path), None, DiskFormat.QCOW2, thin=True)
             store = ET.SubElement(tree, "backingStore")
             ET.SubElement(store, "path").text = found.path
             ET.SubElement(store, "format", type=format)
@@ -246,8 +246,11 @@ class Images:
                 refuse("name", name, "a file name of at most 255 bytes")
             # qemu-img is told a size in KiB, rounded up: the rest of a size between two comes by growing.
             by_qemu_img = format is DiskFormat.QCOW2 and copied is None and self._connection.kind != "TEST"
-            rest = size % KiB if by_qemu_img else 0
-            tree = _volume_tree(name, size - rest, format, thin=thin)
+            # What lies on an image of the same size takes it from there: of one that was shorter and grew, QEMU
+            # clears the end.
+            same = by_qemu_img and linked is not None and size == linked.size
+            rest = size % KiB if by_qemu_img and not same else 0
+            tree = _volume_tree(name, None if same else size - rest, format, thin=thin)
             if linked and base_format:
                 store = ET.SubElement(tree, "backingStore")
                 ET.SubElement(store, "path").text = linked.path
@@ -317,11 +320,13 @@ def free_names(stem: str, format: DiskFormat) -> Iterator[str]:
         yield f"{plain}-{secrets.token_hex(4)}.{format}"
 
 
-def _volume_tree(name: str, size: int, format: DiskFormat, *, thin: bool) -> ET.Element:
+def _volume_tree(name: str, size: int | None, format: DiskFormat, *, thin: bool) -> ET.Element:
+    """A new volume; without a size it has that of the image it will lie on, to the byte."""
     tree = ET.Element("volume")
     ET.SubElement(tree, "name").text = name
-    ET.SubElement(tree, "capacity", unit="bytes").text = str(size)
-    ET.SubElement(tree, "allocation", unit="bytes").text = "0" if thin else str(size)
+    if size is not None:
+        ET.SubElement(tree, "capacity", unit="bytes").text = str(size)
+    ET.SubElement(tree, "allocation", unit="bytes").text = "0" if thin or size is None else str(size)
     target = ET.SubElement(tree, "target")
     ET.SubElement(target, "format", type=format)
     if format is DiskFormat.QCOW2:

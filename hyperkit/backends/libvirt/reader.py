@@ -114,7 +114,7 @@ class Reader:
         networks: Mapping[str, str] | None,
     ) -> VMRecord:
         if networks is None:
-            in_network = tree.find("devices/interface[@type='network']") is not None
+            in_network = tree.find("devices/interface/source[@network]") is not None
             networks = self._connection.networks() if in_network else {}
         state, reason = states.power_state(stats["state.state"], stats.get("state.reason", 0), saved)
         sizes = self._sizes(tree, stats)

@@ -196,7 +196,8 @@ def nic_record(
 ) -> NicRecord:
     """An ``<interface>``; ``before`` are the VM's earlier ones."""
     mac = _get(device, "mac", "address").lower()
-    name = _get(device, "source", "network") if device.get("type") == "network" else ""
+    # Not by its type: while the VM runs, a card in a network that is a bridge is told as one of type "bridge".
+    name = _get(device, "source", "network")
     own_id = nic_id(device, before)
     wiring = nic_policy.present(device, extra.nics.get(own_id))
     return NicRecord(

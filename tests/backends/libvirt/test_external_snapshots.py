@@ -354,6 +354,16 @@ class TestDisks:
         assert snapshot.revert().disks[0].size == 8 * MiB
         assert large.revert().disks[0].size == 16 * MiB
 
+    def test_a_revert_keeps_a_size_between_two_kibibytes_and_what_is_at_the_end(self, host: Host) -> None:
+        size = 3 * MiB + 512
+        vm = host.vms.create("vm", memory=SMALL, disks=[DiskSpec(size=size, format=DiskFormat.RAW)])
+        end = f"{size - 512} 512"
+        run("qemu-io", "-f", "raw", "-c", f"write -P 5 {end}", vm.disks[0].path)
+        top = vm.snapshots.create("first").revert().disks[0]
+        assert top.size == size
+        assert json.loads(run("qemu-img", "info", "--output=json", top.path))["virtual-size"] == size
+        assert "verification failed" not in run("qemu-io", "-r", "-f", "qcow2", "-c", f"read -P 5 {end}", top.path)
+
     def test_a_merge_into_a_smaller_image_makes_that_one_larger(self, host: Host) -> None:
         vm = host.vms.create("vm", memory=SMALL, disks=[DISK])
         root = vm.disks[0].path

@@ -205,6 +205,18 @@ class TestFromBase:
         linked = images.make("thick-linked", 0, DiskSpec(base=str(base), thin=False))
         assert Path(linked.path).stat().st_blocks * 512 < MiB
 
+    def test_a_linked_disk_has_the_end_of_a_base_whose_size_is_between_two_kibibytes(
+        self, images: Images, outside: Path
+    ) -> None:
+        size = 3 * MiB + 512
+        base = image(outside / "odd.raw", "raw", size)
+        end = f"{size - 512} 512"
+        subprocess.run(["qemu-io", "-f", "raw", "-c", f"write -P 5 {end}", str(base)], check=True, capture_output=True)
+        made = images.make("odd", 0, DiskSpec(base=str(base)))
+        assert info(made.path)["virtual-size"] == made.size == size
+        read = ["qemu-io", "-r", "-f", "qcow2", "-c", f"read -P 5 {end}", made.path]
+        assert b"failed" not in subprocess.run(read, check=True, capture_output=True).stdout
+
     def test_full(self, images: Images, base: Path, host: LibvirtHost, conn: Any) -> None:
         small = host.home / "small"
         host.run("mkdir", "-p", str(small))
@@ -362,7 +374,7 @@ class TestOnTheTestDriver:
     @pytest.fixture
     def images(self) -> Iterator[Images]:
         conn = libvirt.open("test:///default")
-        yield Images(SimpleNamespace(conn=conn, kind="Test"))  # type: ignore[arg-type]
+        yield Images(SimpleNamespace(conn=conn, kind="TEST"))  # type: ignore[arg-type]
         conn.close()
 
     def test_new_linked_copied(self, images: Images) -> None:

@@ -10,11 +10,13 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+import hyperkit
 from hyperkit.driver import Target
-from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
+from hyperkit.errors import AlreadyExists, Busy, InvalidRequest, NotFound
 from hyperkit.records import SwitchRecord
-from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
+from hyperkit.specs import NicSpec, SwitchChange, SwitchKind, SwitchSpec
 from hyperkit.specs.lease import StaticLease
+from hyperkit.units import MiB
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 
 libvirt = pytest.importorskip("libvirt")
@@ -271,3 +273,19 @@ def test_on_the_test_driver() -> None:
     assert switches.list() == before
     with pytest.raises(NotFound):
         switches.get("nonsense")
+
+
+@needs_bed
+def test_a_card_on_a_bridge_is_in_its_switch_while_the_vm_runs_too(host: LibvirtHost) -> None:
+    with hyperkit.connect(host.uri) as there:
+        switch = there.switches.create("outside", SwitchKind.EXTERNAL, uplink="br0")
+        vm = there.vms.create("vm", memory=32 * MiB, nics=[NicSpec(switch=switch.id)])
+        try:
+            assert vm.start().nics[0].switch == "outside"
+            assert vm.nics.attach(NicSpec(switch=switch.id)).switch == "outside"
+            assert [nic.record.switch_id for nic in there.vms.get(vm.id).nics] == [switch.id, switch.id]
+            with pytest.raises(Busy, match="'vm'"):
+                switch.delete()
+        finally:
+            vm.delete(force=True)
+            switch.delete()

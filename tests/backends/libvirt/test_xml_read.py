@@ -162,7 +162,9 @@ def test_nics() -> None:
               <link state='down'/></interface>
             <interface type='bridge'><mac address='52:54:00:00:00:03'/>
               <vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan></interface>
-            <interface type='hostdev'/>"""
+            <interface type='hostdev'/>
+            <interface type='bridge'><mac address='52:54:00:00:00:04'/>
+              <source network='default' portid='p' bridge='br0'/></interface>"""
         )
     )
     told: list[tuple[Any, ...]] = [(n.id, n.mac, n.switch, n.switch_id, n.vlan, n.link_up) for n in read.nics]
@@ -172,6 +174,7 @@ def test_nics() -> None:
         ("52:54:00:00:00:03", "52:54:00:00:00:03", None, None, 42, False),
         ("52:54:00:00:00:03#2", "52:54:00:00:00:03", None, None, None, True),
         ("", "", None, None, None, True),
+        ("52:54:00:00:00:04", "52:54:00:00:00:04", "default", NETWORKS["default"], None, True),
     ]
 
 
