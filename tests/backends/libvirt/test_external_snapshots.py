@@ -459,8 +459,10 @@ class TestMishaps:
         before = vm.refresh().record
         write(vm.disks[0].path, 2)
         cut(monkeypatch, libvirt.virConnect, call, machine.restart_libvirtd)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLost) as caught:
             snapshot.revert()
+        how = "was not reverted, and is off now" if call == "defineXML" else "was reverted, and is on now"
+        assert f"VM 'vm' {how}" in caught.value.__notes__
         vm.refresh()
         if call == "defineXML":
             assert vm.record == before
@@ -472,6 +474,19 @@ class TestMishaps:
             assert holds(vm.disks[0].path, 1)
         assert snapshot.revert().state is RUNNING
         assert holds(vm.disks[0].path, 1)
+
+    def test_a_deletion_that_is_cut_as_it_begins_is_brought_to_its_end(
+        self, host: Host, machine: LibvirtHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first of its changes gives the child another parent."""
+        vm = host.vms.create("vm", memory=SMALL, disks=[DISK]).start()
+        first = vm.snapshots.create("first", memory=False)
+        child = vm.snapshots.create("child", memory=False)
+        cut(monkeypatch, libvirt.virDomain, "snapshotCreateXML", machine.restart_libvirtd)
+        with pytest.raises(ConnectionLost) as caught:
+            first.delete()
+        assert caught.value.__notes__[0].startswith(f"snapshot {first.id!r} is gone, and /")
+        assert [(each.id, each.record.parent_id) for each in vm.snapshots] == [(child.id, None)]
 
     def test_a_merge_that_is_cut_loses_nothing_and_is_made_up_for(
         self, host: Host, machine: LibvirtHost, monkeypatch: pytest.MonkeyPatch
@@ -485,8 +500,11 @@ class TestMishaps:
         first.delete()
         vm.start()
         cut(monkeypatch, libvirt.virDomain, "blockCommit", machine.restart_libvirtd)
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLost) as caught:
             second.delete()
+        (said,) = caught.value.__notes__
+        assert said.startswith(f"snapshot {second.id!r} is gone, and /")
+        assert vm.refresh().disks[0].path in said
         assert holds(vm.refresh().disks[0].path, 3)
 
         def take() -> Snapshot | None:
