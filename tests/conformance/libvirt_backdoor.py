@@ -60,7 +60,9 @@ class LibvirtBackdoor:
     def snapshots(self, vm_id: str) -> dict[str, str | None]:
         found = self.connection.lookupByUUIDString(vm_id).listAllSnapshots()
         trees = [ElementTree.fromstring(snapshot.getXMLDesc()) for snapshot in found]
-        return {tree.findtext("name", ""): tree.findtext("parent/name") for tree in trees}
+        parents = {tree.findtext("name", ""): tree.findtext("parent/name") for tree in trees}
+        # Without the random part, which images tell them apart by.
+        return {name.split("~")[0]: parent and parent.split("~")[0] for name, parent in parents.items()}
 
     def switch_names(self) -> set[str]:
         return {network.name() for network in self.connection.listAllNetworks()}

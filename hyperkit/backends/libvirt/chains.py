@@ -53,9 +53,9 @@ def beside(root: str, suffix: str) -> str:
     return posixpath.join(directory, f"{stem}.{secrets.token_hex(4)}{suffix}")
 
 
-def sources(tree: ET.Element) -> Iterator[str]:
+def sources(tree: ET.Element, *elements: str) -> Iterator[str]:
     """Every file that a domain's or a snapshot's disks name, with what they lie on as far as it is told."""
-    for element in ("source", "backingStore//source"):
+    for element in elements or ("source", "backingStore//source"):
         for source in tree.iterfind(f".//devices/disk/{element}"):
             path = source.get("file") or source.get("dev")
             if path:
@@ -142,6 +142,30 @@ class Chains:
                 trees += [parse_domain(each.getXMLDesc(0)) for each in other.listAllSnapshots(0)]
                 named = {path for tree in trees for path in sources(tree)}
                 found.update({path: f"needed by VM {other.name()!r}" for path in named.intersection(paths)})
+        found.update(self._bases(paths, extra.layers))
+        return found
+
+    def lain_on(self, domain: Any, paths: Collection[str]) -> dict[str, str]:
+        """Which of these files other images begin from, so that they must stay as they are, and whose base each is.
+
+        Two calls and one for each VM, each pool and each volume of the host.
+        """
+        found: dict[str, str] = {}
+        for other in self._connection.conn.listAllDomains(0):
+            if other.UUIDString() == domain.UUIDString():
+                continue
+            with unless_gone():
+                tree = parse_domain(other.XMLDesc(0))
+                known = metadata.read(tree.find("metadata"))
+                below = {each.base for each in known.disks.values()} | {each.on for each in known.layers.values()}
+                below |= set(sources(tree, "backingStore//source"))
+                found.update({path: f"the base of a disk of VM {other.name()!r}" for path in paths if path in below})
+        found.update(self._bases(paths, ()))
+        return found
+
+    def _bases(self, paths: Collection[str], but: Collection[str]) -> dict[str, str]:
+        """Which of these files images in the host's pools begin from, other than ``but``."""
+        conn, found = self._connection.conn, {}
         for pool in conn.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             with unless_gone():
                 if pool.name().startswith(LOOK) or parse(pool.XMLDesc(0)).get("type") not in DIRECTORIES:
@@ -151,7 +175,7 @@ class Chains:
                     with unless_gone():
                         tree = parse(volume.XMLDesc(0))
                         base, path = tree.findtext("backingStore/path", ""), tree.findtext("target/path", "")
-                        if base in paths and path not in extra.layers:
+                        if base in paths and path not in but:
                             found[base] = f"the base of {path}"
         return found
 

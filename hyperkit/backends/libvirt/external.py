@@ -8,28 +8,29 @@ nothing needs any more. libvirt's own notes of the snapshots are kept true.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import libvirt
-import libvirt_qemu
 
-from hyperkit.backends.libvirt import errors, metadata, snapshot_xml, xml_edit
-from hyperkit.backends.libvirt.chains import Chains, beside, extra_of, held_by, remember
+from hyperkit.backends.libvirt import metadata, snapshot_xml, xml_edit
+from hyperkit.backends.libvirt.chains import Chains, beside, extra_of, held_by, remember, sources
 from hyperkit.backends.libvirt.find_image import find
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.merge import Merging
 from hyperkit.backends.libvirt.metadata import Extra, KnownSnapshot, Layer
+from hyperkit.backends.libvirt.quiesce import check_agent, quiesced
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.reconfigure import KEEP_SECRETS
 from hyperkit.backends.libvirt.redefine import METADATA_ONLY, SECURE, forget, make_current
 from hyperkit.backends.libvirt.snapshot_xml import Frozen
-from hyperkit.backends.libvirt.undo import Made, uses
+from hyperkit.backends.libvirt.undo import Made, insist, is_lost, note, uses
 from hyperkit.backends.libvirt.xml_edit import parse_whole, text_of
 from hyperkit.backends.libvirt.xml_read import source_of, target_of
-from hyperkit.errors import InvalidState, NotFound, Unsupported
+from hyperkit.errors import HyperkitError, InvalidState, NotFound, Unsupported
 from hyperkit.records import VMRecord
 from hyperkit.specs import SnapshotSpec
 
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 
 _DISK_ONLY = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
 _ATOMIC = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
-_QUIESCE = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE
-_PING = '{"execute": "guest-ping"}'
-_PATIENCE = 5
-"""Seconds for an agent to answer at all. libvirt itself waits for ever for one that does not."""
 
 
 class External:
@@ -74,18 +71,18 @@ class External:
         if active:
             flags |= _ATOMIC
             if spec.quiesce:
-                _ask_agent(domain)
-                flags |= _QUIESCE
+                check_agent(domain)
         made = Made(self._connection, self._images, files=[*overlays.values(), *filter(None, [known.memory])])
         taking = _Taking(made, domain.UUIDString(), snapshot_id, before, active=active)
         made.domain = partial(taking.settle, self._connection)
         with made.undone():
             remember(domain, before.with_layers(layers).with_snapshot(snapshot_id, known))
-            try:
-                return domain.snapshotCreateXML(text_of(request), flags)
-            except libvirt.libvirtError as error:
-                taking.unsure = errors.is_lost(error)
-                raise
+            with quiesced(self._connection, domain) if spec.quiesce and active else nullcontext():
+                try:
+                    return domain.snapshotCreateXML(text_of(request), flags)
+                except libvirt.libvirtError as error:
+                    taking.unsure = is_lost(error)
+                    raise
 
     def check_revert(self, domain: Any, snapshot: Any) -> None:
         """Refuse what would go wrong half-way.
@@ -145,28 +142,80 @@ class External:
             xml_edit.set_notes(each, notes)
         made = Made(self._connection, self._images, files=list(overlays.values()))
         made.domain = partial(self._put_back, made, vm_id, old)
-        with made.undone():
-            remember(domain, extra)
-            for target, path in overlays.items():
-                self._images.overlay(path, frozen[target].path, frozen[target].format)
-            if domain.isActive():
-                domain.destroy()
-            self._connection.conn.defineXML(text_of(config))
-            if memory is not None:
-                paused = tree.findtext("state") == "paused"
-                flag = libvirt.VIR_DOMAIN_SAVE_PAUSED if paused else libvirt.VIR_DOMAIN_SAVE_RUNNING
-                self._connection.conn.restoreFlags(memory, text_of(running), flag)
-            if domain.hasManagedSaveImage(0):
-                domain.managedSaveRemove(0)  # it fits the disks of before
-        make_current(domain, snapshot)
-        self.chains.tidy(domain)
-        return self._read(vm_id)
+        try:
+            with made.undone():
+                remember(domain, extra)
+                for target, path in overlays.items():
+                    self._images.overlay(path, frozen[target].path, frozen[target].format)
+                if domain.isActive():
+                    domain.destroy()
+                self._connection.conn.defineXML(text_of(config))
+                if memory is not None:
+                    paused = tree.findtext("state") == "paused"
+                    flag = libvirt.VIR_DOMAIN_SAVE_PAUSED if paused else libvirt.VIR_DOMAIN_SAVE_RUNNING
+                    self._connection.conn.restoreFlags(memory, text_of(running), flag)
+                if domain.hasManagedSaveImage(0):
+                    domain.managedSaveRemove(0)  # it fits the disks of before
+            make_current(domain, snapshot)
+            self.chains.tidy(domain)
+            return self._read(vm_id)
+        except (libvirt.libvirtError, HyperkitError) as error:
+            if is_lost(error):
+                self._after_revert(vm_id, snapshot.getName(), list(overlays.values()), error)
+            raise
+
+    def _after_revert(self, vm_id: str, snapshot_id: str, overlays: Sequence[str], error: Exception) -> None:
+        """Of one whose session broke: bring what was reverted to its end, and say how the VM is now."""
+        said = ["nobody knows whether the VM was reverted"]
+
+        def look() -> None:
+            domain = self._connection.domain(vm_id)
+            reverted = any(uses(domain, path) for path in overlays)
+            if reverted:
+                make_current(domain, domain.snapshotLookupByName(snapshot_id, 0))
+                self.chains.tidy(domain)
+            now = "is on" if domain.isActive() else "is off"
+            said[:] = [f"VM {domain.name()!r} was {'' if reverted else 'not '}reverted, and {now} now"]
+
+        insist(self._connection, look)
+        note(self._connection, error, said[0])
 
     def delete(self, domain: Any, snapshot: Any, children: bool, merging: Merging) -> None:
         """Forget it, then its files that nothing needs any more."""
-        forget(domain, snapshot, METADATA_ONLY, children=children)
-        self.chains.tidy(domain)
-        merging.merge(domain)
+        below = _below(snapshot)
+        try:
+            forget(domain, snapshot, METADATA_ONLY, children=children)
+            self.chains.tidy(domain)
+            merging.merge(domain)
+        except (libvirt.libvirtError, HyperkitError) as error:
+            if is_lost(error):
+                self._after_delete(domain.UUIDString(), snapshot.getName(), below, children, error)
+            raise
+
+    def _after_delete(
+        self, vm_id: str, snapshot_id: str, below: Collection[str], children: bool, error: Exception
+    ) -> None:
+        """Of one whose session broke: if it had begun, bring it to its end but for merges, and say what is left."""
+        said = [f"nobody knows whether snapshot {snapshot_id!r} is gone"]
+
+        def look() -> None:
+            domain = self._connection.domain(vm_id)
+            found = [each for each in domain.listAllSnapshots(0) if each.getName() == snapshot_id]
+            if found and _below(found[0]) == below:
+                said.clear()
+                return
+            for each in found:
+                forget(domain, each, METADATA_ONLY, children=children)
+            self.chains.tidy(domain)
+            extra = extra_of(domain)
+            held = {path for each in domain.listAllSnapshots(0) for path in sources(parse_domain(each.getXMLDesc(0)))}
+            left = [path for path, layer in extra.layers.items() if not layer.kept and path not in held]
+            more = f", and {', '.join(left)}, which it divided a disk into, may remain for the next deletion"
+            said[:] = [f"snapshot {snapshot_id!r} is gone{more if left else ''}"]
+
+        insist(self._connection, look)
+        for message in said:
+            note(self._connection, error, message)
 
     def _put_back(self, made: Made, vm_id: str, old: str) -> None:
         """The configuration of before, unless the VM runs in the new one, of which only the answer is lost."""
@@ -234,22 +283,10 @@ def _files(domain: Any, tree: Any) -> dict[str, str]:
     return found
 
 
+def _below(snapshot: Any) -> Collection[str]:
+    return {each.getName() for each in snapshot.listAllChildren(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS)}
+
+
 def _memory_of(tree: Any) -> str | None:
     memory = tree.find("memory[@snapshot='external']")
     return None if memory is None else memory.get("file")
-
-
-def _ask_agent(domain: Any) -> None:
-    """Refuse to quiesce a guest whose agent does not answer: libvirt would wait for it, and others for libvirt."""
-    try:
-        libvirt_qemu.qemuAgentCommand(domain, _PING, _PATIENCE, 0)
-    except libvirt.libvirtError as error:
-        if errors.is_lost(error):
-            raise
-        raise InvalidState(
-            f"cannot quiesce VM {domain.name()!r}: its guest's agent does not answer ({error}); no snapshot was taken. "
-            "Let the guest run qemu-guest-agent, or take it with quiesce=False, as after a power cut",
-            current="no agent",
-            wanted="quiesced snapshot",
-            allowed=("snapshot with quiesce=False",),
-        ) from error

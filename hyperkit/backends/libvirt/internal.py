@@ -13,14 +13,14 @@ from xml.etree import ElementTree as ET
 import libvirt
 
 from hyperkit.backends.libvirt import snapshot_xml
-from hyperkit.backends.libvirt.chains import extra_of, remember
+from hyperkit.backends.libvirt.chains import Chains, extra_of, remember
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.redefine import forget
 from hyperkit.backends.libvirt.standing import configuration_kept
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_read import source_of, target_of
-from hyperkit.errors import InvalidState, ResourceExhausted, Unsupported
+from hyperkit.errors import Busy, InvalidState, ResourceExhausted, Unsupported
 from hyperkit.records import VMRecord, changed
 from hyperkit.specs import DiskFormat, SnapshotSpec
 from hyperkit.states import PowerState
@@ -36,6 +36,7 @@ class Internal:
         self._connection = connection
         self._images = images
         self._read = read
+        self._chains = Chains(connection, images)
 
     def create(self, domain: Any, snapshot_id: str, spec: SnapshotSpec) -> Any:
         """A new one.
@@ -54,11 +55,12 @@ class Internal:
             raise
 
     def check_revert(self, domain: Any, snapshot: Any) -> None:
-        """Refuse what would go wrong half-way.
+        """Refuse what would go wrong half-way, or go wrong for others.
 
         Raises:
             Unsupported: QEMU would take its name for another one's number, or cannot load its memory.
             NotFound: a disk of the snapshot is gone.
+            Busy: another image begins from a disk of it, and its content would change below it.
         """
         name = snapshot.getName()
         if re.fullmatch("[0-9]+", name):
@@ -70,8 +72,14 @@ class Internal:
         _check_cpus(domain, snapshot)
         # libvirt reverts one disk after the other, and leaves those it did when it comes to one that is gone.
         if self._connection.kind == "QEMU":
-            for path in snapshot_xml.files(parse_domain(snapshot.getXMLDesc(0)).find("domain")):
+            paths = list(snapshot_xml.files(parse_domain(snapshot.getXMLDesc(0)).find("domain")))
+            for path in paths:
                 self._images.inspect(path, "path", DiskFormat.QCOW2)
+            for path, holder in self._chains.lain_on(domain, paths).items():
+                raise Busy(
+                    f"cannot revert VM {domain.name()!r}: {path} is {holder}, whose content would change with it; "
+                    "nothing was changed"
+                )
 
     def revert(self, domain: Any, vm_id: str, snapshot: Any) -> VMRecord:
         """Bring it back. If that fails, the VM has the configuration of before, but is off."""

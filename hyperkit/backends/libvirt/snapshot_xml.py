@@ -1,13 +1,14 @@
 """Snapshots in libvirt's XML: what there is, and what is asked for.
 
 A snapshot is *internal* if its disks' qcow2 images hold it, and *external* if the disks were frozen as they were and
-new images begun on top of them. libvirt's name of it is its id here. The label is the same, as far as libvirt can have
-it; else, and after a change, it is in our metadata.
+new images begun on top of them. libvirt's name of it is its id here: its label and a random part, since by that name
+QEMU finds it in the images, which may hold one of another VM with that label. Another label is in our metadata.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
@@ -31,9 +32,9 @@ _STATES = {
     "shutoff": PowerState.OFF,
     "crashed": PowerState.CRASHED,
 }
-# QEMU takes a number for the id that another snapshot has in the image, and reverts to that one (seen with 7.2);
-# libvirt refuses a dot at the beginning. Such a name gets a mark, and one that has a mark gets one more.
-_MARKED = re.compile(r"#*([0-9]+|\..*)", re.DOTALL)
+# libvirt refuses a dot at the beginning. Such a label gets a mark, and one that has a mark gets one more.
+_MARKED = re.compile(r"#*\..*", re.DOTALL)
+_RANDOM = re.compile(r"~[0-9a-f]{8}\Z")
 
 
 @attrs.frozen
@@ -68,29 +69,26 @@ def record(tree: ET.Element, vm_id: str, current: str | None, extra: Extra) -> S
     )
 
 
-def encoded(name: str) -> str:
-    """The name in libvirt for a label."""
-    return f"#{name}" if _MARKED.fullmatch(name) else name
+def new_id(name: str) -> str:
+    """A name in libvirt for a new snapshot, which no image has, wherever that image was before."""
+    return f"{'#' if _MARKED.fullmatch(name) else ''}{name}~{secrets.token_hex(4)}"
 
 
 def decoded(libvirt_name: str) -> str:
-    """The label that a name in libvirt was made from."""
-    return libvirt_name[1:] if libvirt_name.startswith("#") and _MARKED.fullmatch(libvirt_name) else libvirt_name
+    """The label that a name in libvirt was made from; of a snapshot of others, that name."""
+    name, ours = _RANDOM.subn("", libvirt_name)
+    return name[1:] if ours and name.startswith("#") and _MARKED.fullmatch(name) else name
+
+
+def name_of(tree: ET.Element) -> str:
+    """The label that a ``<domainsnapshot>`` was made with."""
+    return decoded(tree.findtext("name", ""))
 
 
 def label(snapshot_id: str, extra: Extra) -> str:
     """What a snapshot is called."""
     known = extra.snapshots.get(snapshot_id)
     return (known.name if known else "") or decoded(snapshot_id)
-
-
-def free_id(name: str, taken: set[str]) -> str:
-    """A name in libvirt for a new snapshot: that of its label, unless one that was renamed still has it."""
-    wanted, number = encoded(name), 2
-    found = wanted
-    while found in taken:
-        found, number = f"{wanted}~{number}", number + 1
-    return found
 
 
 def is_external(tree: ET.Element) -> bool:

@@ -63,21 +63,11 @@ class Snapshots:
                 quiesce it.
         """
         domain = self._connection.domain(vm_id)
-        self._check_name(domain, spec.name)
-        active = bool(domain.isActive())
-        if domain.hasManagedSaveImage(0):
-            # libvirt would take one, and reverting to it would run the saved memory on other disks.
-            raise InvalidState(
-                f"cannot take a snapshot of VM {domain.name()!r}: it is suspended, its memory would not fit the disks",
-                current=PowerState.SUSPENDED.value,
-                wanted="snapshot",
-                allowed=("start", "discard_suspended"),
-            )
-        if spec.memory and not active:
-            raise internal.no_memory(domain)
+        self._check(domain, spec)
 
         def take() -> SnapshotRecord:
             with self._connection.editing(vm_id):
+                self._check(domain, spec)  # who was here before may have changed it
                 return self._take(domain, vm_id, spec)
 
         return _job("snapshot", take, "saving memory" if spec.memory else "saving disks")
@@ -113,6 +103,7 @@ class Snapshots:
 
         Raises:
             NotFound: a file of the snapshot is gone.
+            Busy: another image lies on a disk of the VM that a revert would change.
             InvalidState: it holds memory that was saved while the VM had another name.
         """
         domain = self._connection.domain(vm_id)
@@ -157,9 +148,7 @@ class Snapshots:
     def _take(self, domain: Any, vm_id: str, spec: SnapshotSpec) -> SnapshotRecord:
         trees = _trees(domain)
         tree, active = parse_domain(domain.XMLDesc(0)), bool(domain.isActive())
-        extra = extra_of(domain)
-        snapshot_id = snapshot_xml.free_id(spec.name, {each.findtext("name", "") for each in trees})
-        known = KnownSnapshot("" if snapshot_xml.decoded(snapshot_id) == spec.name else spec.name)
+        snapshot_id, known = snapshot_xml.new_id(spec.name), KnownSnapshot()
         if self._connection.kind == "QEMU":
             kind = _kind(trees)
             if kind == "internal":
@@ -171,11 +160,10 @@ class Snapshots:
             kind = "internal"
         if kind == "external":
             end_stale(domain)
+            self._external.chains.tidy(domain)  # what a deletion that broke off left
             known = known.of_paused(domain.state(0)[0] == libvirt.VIR_DOMAIN_PAUSED and not spec.memory)
             snapshot = self._external.create(domain, snapshot_id, spec, known)
         else:
-            if extra.with_snapshot(snapshot_id, known) != extra:
-                remember(domain, extra.with_snapshot(snapshot_id, known))
             snapshot = self._internal.create(domain, snapshot_id, spec)
         return snapshot_xml.record(parse_domain(snapshot.getXMLDesc(0)), vm_id, snapshot_id, extra_of(domain))
 
@@ -202,6 +190,20 @@ class Snapshots:
                 for path in paths | extra_of(domain).layers.keys():
                     held.setdefault(path, set()).add(domain.UUIDString())
         return held
+
+    def _check(self, domain: Any, spec: SnapshotSpec) -> None:
+        """Refuse one that the VM, as it is now, cannot have."""
+        self._check_name(domain, spec.name)
+        if domain.hasManagedSaveImage(0):
+            # libvirt would take one, and reverting to it would run the saved memory on other disks.
+            raise InvalidState(
+                f"cannot take a snapshot of VM {domain.name()!r}: it is suspended, its memory would not fit the disks",
+                current=PowerState.SUSPENDED.value,
+                wanted="snapshot",
+                allowed=("start", "discard_suspended"),
+            )
+        if spec.memory and not domain.isActive():
+            raise internal.no_memory(domain)
 
     def _check_name(self, domain: Any, name: str) -> None:
         extra = extra_of(domain)
@@ -232,8 +234,8 @@ def _kind(trees: Sequence[ET.Element]) -> str | None:
     Raises:
         InvalidState: of both.
     """
-    external = [tree.findtext("name", "") for tree in trees if snapshot_xml.is_external(tree)]
-    others = [tree.findtext("name", "") for tree in trees if snapshot_xml.is_internal(tree)]
+    external = [snapshot_xml.name_of(tree) for tree in trees if snapshot_xml.is_external(tree)]
+    others = [snapshot_xml.name_of(tree) for tree in trees if snapshot_xml.is_internal(tree)]
     if external and others:
         raise InvalidState(
             f"this VM has internal snapshots ({', '.join(others)}) and external ones ({', '.join(external)}), which "

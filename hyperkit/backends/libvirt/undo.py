@@ -157,8 +157,10 @@ class Made:
         return True
 
 
-def insist(connection: Connection, step: Callable[[], object]) -> Exception | None:
+def insist(connection: Connection, step: Callable[[], object], *, always: bool = False) -> Exception | None:
     """Do something that looks everything up anew, again while the session is lost; what it failed with at last.
+
+    With ``always`` it is done again whatever it failed with.
 
     That what it is about is not there counts as done.
     """
@@ -170,7 +172,7 @@ def insist(connection: Connection, step: Callable[[], object]) -> Exception | No
         except NotFound:
             return None
         except (libvirt.libvirtError, HyperkitError) as error:
-            if not is_lost(error) or clock.monotonic() >= end:
+            if not (always or is_lost(error)) or clock.monotonic() >= end:
                 return error
             clock.sleep(_STEP)
         else:
@@ -179,7 +181,11 @@ def insist(connection: Connection, step: Callable[[], object]) -> Exception | No
 
 def tell(connection: Connection, error: BaseException, left: Sequence[str]) -> None:
     """Say in a note of the error, and in the log, what stays on the host. Raises it as ours, unless it is."""
-    message = f"left on the host: {', '.join(left)}; delete them if nothing uses them"
+    note(connection, error, f"left on the host: {', '.join(left)}; delete them if nothing uses them")
+
+
+def note(connection: Connection, error: BaseException, message: str) -> None:
+    """Say something in a note of the error, and in the log. Raises it as ours, unless it is."""
     log.warning("%s: %s", connection.url, message)
     ours = errors.translate(error) if isinstance(error, Exception) else None
     (ours or error).add_note(message)

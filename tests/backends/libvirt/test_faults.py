@@ -96,7 +96,7 @@ def world(machine: LibvirtHost) -> World:
         domains = conn.listAllDomains(0)
         return {
             "domains": frozenset(told for domain in domains for told in facts(domain)),
-            "snapshots": frozenset(s.getName() for domain in domains for s in domain.listAllSnapshots(0)),
+            "snapshots": frozenset(s.getName().split("~")[0] for domain in domains for s in domain.listAllSnapshots(0)),
             "files": frozenset(str(path) for path in machine.images.iterdir()),
             "pools": frozenset(pool.name() for pool in conn.listAllStoragePools(0)),
             "networks": frozenset(net.name() for net in conn.listAllNetworks(0) if net.isActive() and net.autostart()),

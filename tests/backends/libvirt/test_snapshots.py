@@ -13,7 +13,7 @@ import pytest
 
 from hyperkit.clock import SystemClock
 from hyperkit.driver import Driver, SnapshotPort, Target
-from hyperkit.errors import AlreadyExists, HyperkitError, InvalidState, NotFound, ResourceExhausted, Unsupported
+from hyperkit.errors import AlreadyExists, Busy, HyperkitError, InvalidState, NotFound, ResourceExhausted, Unsupported
 from hyperkit.jobs import Job
 from hyperkit.records import SnapshotRecord, VMRecord
 from hyperkit.specs import DiskSpec, SnapshotSpec, VMChange, VMSpec
@@ -23,7 +23,8 @@ from tests.beds.libvirt_qemu import LibvirtHost, missing
 
 libvirt = pytest.importorskip("libvirt")
 from hyperkit.backends.libvirt import open as open_libvirt  # noqa: E402
-from hyperkit.backends.libvirt.snapshot_xml import decoded, encoded  # noqa: E402
+from hyperkit.backends.libvirt.connection import Connection  # noqa: E402
+from hyperkit.backends.libvirt.snapshot_xml import decoded, new_id  # noqa: E402
 
 T = TypeVar("T")
 needs_bed = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
@@ -42,9 +43,9 @@ def done(result: T | Job[T]) -> T:
 
 
 def tags(path: str) -> list[str]:
-    """The snapshots that are in a qcow2 file."""
+    """The snapshots that are in a qcow2 file, without the random part of their names."""
     listed = subprocess.run(["qemu-img", "snapshot", "-U", "-l", path], capture_output=True, text=True, check=True)
-    return [line.split()[1] for line in listed.stdout.splitlines()[2:]]
+    return [line.split()[1].split("~")[0] for line in listed.stdout.splitlines()[2:]]
 
 
 def write(path: str, pattern: int) -> None:
@@ -88,7 +89,10 @@ class VM:
         done(self.port.delete(self.id, snapshot.id, children))
 
     def tree(self) -> dict[str, str | None]:
-        return {each.name: each.parent_id for each in self.port.list(self.id)}
+        """By name, the name of the parent."""
+        listed = self.port.list(self.id)
+        names = {each.id: each.name for each in listed}
+        return {each.name: each.parent_id and names[each.parent_id] for each in listed}
 
     def current(self) -> str | None:
         return next((each.name for each in self.port.list(self.id) if each.current), None)
@@ -148,6 +152,21 @@ class TestCreate:
         vm.take("same")
         with pytest.raises(AlreadyExists, match="same"):
             vm.take("same")
+        assert tags(vm.paths[0]) == ["same"]
+
+    def test_two_at_once_with_one_name(self, vm: VM, host: LibvirtHost) -> None:
+        """Whoever comes second finds the first one's, although both have looked before either began."""
+        connection = Connection(Target(url=host.uri, scheme="qemu+unix"))
+        with connection.editing(vm.id):
+            both = [vm.port.create(vm.id, SnapshotSpec("same")) for _ in range(2)]
+        connection.close()
+        said: list[str] = []
+        for each in both:
+            try:
+                said.append(done(each).name)
+            except AlreadyExists as error:
+                said.append(str(error))
+        assert sorted(said) == ["VM 'snap' has a snapshot called 'same' already", "same"]
         assert tags(vm.paths[0]) == ["same"]
 
     def test_memory_of_a_vm_that_is_off(self, vm: VM) -> None:
@@ -310,6 +329,75 @@ class TestRevert:
 
 
 @needs_bed
+class TestOthers:
+    """Images that other VMs had, or lie on."""
+
+    @pytest.fixture
+    def second(self, driver: Driver, tmp_path: Path) -> Iterator[VM]:
+        """Another VM with the disk of one that had a snapshot of it, and is gone."""
+        path = str(tmp_path / "disk.qcow2")
+        subprocess.run(["qemu-img", "create", "-qf", "qcow2", path, "8M"], check=True)
+        first = VM(driver, disks=[DiskSpec(path=path)])
+        write(path, 1)
+        first.take("clean")
+        driver.vms.delete(first.id, [])
+        second = VM(driver, disks=[DiskSpec(path=path)])
+        yield second
+        second.destroy()
+
+    def test_a_snapshot_that_an_image_has_already_is_not_taken_for_ours(self, second: VM) -> None:
+        (path,) = second.paths
+        write(path, 2)
+        clean = second.take("clean")
+        assert tags(path) == ["clean", "clean"]
+        write(path, 3)
+        second.revert(clean)
+        assert holds(path, 2)
+        second.delete(clean)
+        assert tags(path) == ["clean"]
+        command = ["qemu-img", "snapshot", "-a", "1", path]  # that of the VM that is gone
+        subprocess.run(command, check=True)
+        assert holds(path, 1)
+
+    def test_a_running_vms_snapshot_neither(self, second: VM) -> None:
+        (path,) = second.paths
+        write(path, 2)
+        second.power("start")
+        clean = second.take("clean", memory=True)
+        assert tags(path) == ["clean", "clean"]
+        second.power("stop")
+        write(path, 3)
+        second.revert(clean)
+        second.power("stop")
+        assert holds(path, 2)
+
+    @pytest.mark.parametrize("how", ["in a pool", "in none", "by others"])
+    def test_what_somebody_lies_on_is_not_reverted(self, vm: VM, driver: Driver, tmp_path: Path, how: str) -> None:
+        path = vm.paths[0]
+        write(path, 1)
+        first = vm.take("first")
+        write(path, 2)
+        child = str(tmp_path / "child.qcow2") if how == "in none" else str(Path(path).with_name("child.qcow2"))
+        command = ["qemu-img", "create", "-qf", "qcow2", "-b", path, "-F", "qcow2", child]
+        clone: VMRecord | None = None
+        if how == "in a pool":
+            clone = done(driver.vms.create(VMSpec("clone", memory=32 * MiB, disks=[DiskSpec(base=path)])))
+            child = clone.disks[0].path
+        else:
+            subprocess.run(command, check=True)
+            if how == "in none":
+                clone = done(driver.vms.create(VMSpec("clone", memory=32 * MiB, disks=[DiskSpec(path=child)])))
+        with pytest.raises(Busy, match=r"base of.*whose content would change"):
+            vm.revert(first)
+        assert holds(child, 2)
+        if clone is not None:
+            driver.vms.delete(clone.id, [])
+        Path(child).unlink()
+        vm.revert(first)
+        assert holds(path, 1)
+
+
+@needs_bed
 class TestDelete:
     def test_a_disk_that_the_running_vm_lacks(self, vm: VM, host: LibvirtHost) -> None:
         """libvirtd would die of it."""
@@ -383,11 +471,12 @@ class TestDelete:
                 call()
 
 
-def test_marks_can_be_taken_off_again() -> None:
-    names = ["1", "#1", "##1", ".", "#.", "..", "a", "#a", "a1", "1a", "#", "##", "\N{ARABIC-INDIC DIGIT ONE}"]
-    assert [decoded(encoded(name)) for name in names] == names
-    assert len({encoded(name) for name in names}) == len(names)
-    assert not any(encoded(name).isdecimal() and encoded(name).isascii() for name in names)
+def test_a_name_in_libvirt_tells_the_label_and_is_nobody_elses() -> None:
+    names = ["1", "#1", ".", "#.", "..", "##.", "a", "#a", "#", "a~1234abcd", "~1234abcd", "\N{ARABIC-INDIC DIGIT ONE}"]
+    assert [decoded(new_id(name)) for name in names] == names
+    assert len({new_id("same") for _ in range(100)}) == 100
+    assert not any(new_id(name).startswith(".") or new_id(name).isdecimal() for name in names)
+    assert [decoded(name) for name in ("theirs", "#1", "1", "x~12")] == ["theirs", "#1", "1", "x~12"]
 
 
 def test_on_the_test_driver() -> None:
@@ -397,7 +486,7 @@ def test_on_the_test_driver() -> None:
     assert port is not None
     first = done(port.create(record.id, SnapshotSpec("first", memory=True)))
     second = done(port.create(record.id, SnapshotSpec("second", memory=True)))
-    assert [(each.name, each.parent_id) for each in port.list(record.id)] == [("first", None), ("second", "first")]
+    assert [(each.name, each.parent_id) for each in port.list(record.id)] == [("first", None), ("second", first.id)]
     assert done(port.revert(record.id, first.id)).state is RUNNING
     done(port.delete(record.id, first.id, False))
     assert [(each.name, each.parent_id) for each in port.list(record.id)] == [("second", None)]
