@@ -109,6 +109,8 @@ class _Errors:
         if translated is None:
             translated = BackendError(f"{operation} failed: {type(error).__name__}: {error}")
         translated.__cause__ = error
+        for note in getattr(error, "__notes__", ()):
+            translated.add_note(note)
         return translated.located(backend=self._url, operation=operation)
 
     def rethrow(self, error: Exception, operation: str) -> None:

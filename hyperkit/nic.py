@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from hyperkit import checks
 from hyperkit.devices import Device, Devices, require_off, require_off_or_hot, require_room
+from hyperkit.macs import free_macs
 from hyperkit.records import NicRecord, VMRecord, changed
-from hyperkit.resolve import check_macs_free, resolve_nics
+from hyperkit.resolve import resolve_nics
 from hyperkit.specs import NicChange, NicSpec, check_trunk
 from hyperkit.specs.given import name_of
 from hyperkit.specs.isolation import IsolationPolicy
@@ -124,14 +125,15 @@ class Nic(Device[NicRecord]):
 
     def _update(self, change: NicChange) -> Nic:
         self._ready("hot_nic")
-        if change.mac is not None and change.mac != self.mac:
+        new = change.mac if change.mac != self.mac else None
+        if new is not None:
             require_off(self._vm, f"change the address of {self.kind} {self.id!r} of")
-            check_macs_free(self._host, [change.mac])
         if change.switch is not None and bool(change.switch) != (self.switch is not None):
             what = f"plug {self.kind} {self.id!r} {'in' if change.switch else 'out'} of"
             require_off_or_hot(self._vm, "hot_nic_unplug", what)
-        change = self._resolved(change)
-        self._record = self._call(self._host.driver.nics.update, self._vm.id, self.id, change)
+        with free_macs(self._host, [new]):
+            change = self._resolved(change)
+            self._record = self._call(self._host.driver.nics.update, self._vm.id, self.id, change)
         self._vm.refresh()
         return self
 
@@ -173,8 +175,8 @@ class Nics(Devices[Nic, NicRecord]):
         vm = self._vm.refresh()
         require_off_or_hot(vm, "hot_nic", "attach a NIC to")
         require_room("nics", len(vm.record.nics), vm.host.capabilities.max_nics)
-        check_macs_free(vm.host, [spec.mac])
-        (resolved,) = resolve_nics(vm.host, [spec])
-        record = vm._call(vm.host.driver.nics.attach, vm.id, resolved)
+        with free_macs(vm.host, [spec.mac]):
+            (resolved,) = resolve_nics(vm.host, [spec])
+            record = vm._call(vm.host.driver.nics.attach, vm.id, resolved)
         vm.refresh()
         return Nic(vm, record)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hyperkit.checks import refuse
 from hyperkit.collection import pick
-from hyperkit.errors import AlreadyExists, Busy
+from hyperkit.errors import Busy
 from hyperkit.records import SwitchRecord, changed
 from hyperkit.specs import DiskSpec, NicSpec
 from hyperkit.specs.given import check_own
@@ -76,23 +76,6 @@ def resolve_disks(host: Host, disks: Iterable[DiskSpec]) -> tuple[DiskSpec, ...]
         changed(disk, datastore=pick("datastore", datastores, disk.datastore, host.url).id) if disk.datastore else disk
         for disk in disks
     )
-
-
-def check_macs_free(host: Host, macs: Iterable[str | None]) -> None:
-    """Refuse MAC addresses that a VM of this host already has: no hypervisor does so by itself.
-
-    Raises:
-        AlreadyExists: one is taken; the error names the VM.
-    """
-    wanted = {mac for mac in macs if mac}
-    if not wanted:
-        return
-    for record in host.driver.vms.list():
-        for nic in record.nics:
-            if nic.mac in wanted:
-                raise AlreadyExists(
-                    f"MAC address {nic.mac} belongs to VM {record.name!r} on {host.url}", backend=host.url
-                )
 
 
 def check_subnet_free(host: Host, subnet: IPv4Network | None) -> None:

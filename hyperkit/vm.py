@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Literal, Self, Unpack
 
 from hyperkit import checks, guard, states
@@ -364,9 +365,19 @@ class VM(Handle[VMRecord]):
             if not force:
                 hint = "; delete(force=True) cuts its power first"
                 raise self._invalid_state("delete", "cannot delete", states.to_be_off(self.state), hint)
-            self.stop()
+            try:
+                self.stop()
+            except NotFound:  # it was there only while it ran, as a transient domain of libvirt's is
+                self._delete_files(doomed)
+                return self._task("delete", None, lambda _: None)
         result = self._call(self._host.driver.vms.delete, self.id, doomed)
         return self._task("delete", result, lambda _: None)
+
+    def _delete_files(self, paths: Iterable[str]) -> None:
+        """Those of a VM that is gone."""
+        for path in paths:
+            with suppress(NotFound):
+                self._call(self._host.driver.volumes.delete, path)
 
     def _disks_to_delete(self, disks: DisksToDelete) -> tuple[str, ...]:
         own = self._record.disks

@@ -8,8 +8,9 @@ from typing import Unpack
 from hyperkit import checks
 from hyperkit.collection import Collection
 from hyperkit.errors import HyperkitError, InvalidRequest
+from hyperkit.macs import free_macs
 from hyperkit.records import VMRecord, changed
-from hyperkit.resolve import check_macs_free, resolve_disks, resolve_nics
+from hyperkit.resolve import resolve_disks, resolve_nics
 from hyperkit.specs import VMFields, VMSpec
 from hyperkit.specs.given import check_own
 from hyperkit.tasks import Task, as_job
@@ -56,11 +57,12 @@ class VMCollection(Collection[VM, VMRecord]):
             spec = _spec(name, fields)
         label = f"VM {spec.name!r}"
         try:
-            result = self._host.driver.vms.create(self._resolved(spec))
+            with free_macs(self._host, (nic.mac for nic in spec.nics)) as claim:
+                job = as_job(self._host.driver.vms.create(self._resolved(spec)))
+                claim.goes_on(job)
         except HyperkitError as error:
             error.located(resource=label)
             raise
-        job = as_job(result)
         return Task(job, what=f"create {label}", clock=self._host.clock, finish=self._handle, resource=label)
 
     def _resolved(self, spec: VMSpec) -> VMSpec:
@@ -70,7 +72,6 @@ class VMCollection(Collection[VM, VMRecord]):
             check_own(self._host.identity, "kernel", spec.kernel.kernel, spec.kernel.initrd)
         if not spec.nics and not spec.disks:
             return spec
-        check_macs_free(self._host, (nic.mac for nic in spec.nics))
         return changed(spec, nics=resolve_nics(self._host, spec.nics), disks=resolve_disks(self._host, spec.disks))
 
 

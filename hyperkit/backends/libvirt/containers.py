@@ -30,7 +30,7 @@ from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.wiring import Wire
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.capabilities import Capabilities
-from hyperkit.checks import refuse
+from hyperkit.errors import InvalidRequest
 from hyperkit.specs import VMSpec
 from hyperkit.states import PowerAction
 
@@ -87,7 +87,9 @@ def new_container(spec: VMSpec, networks: Mapping[str, Wire], platform: Platform
         ET.SubElement(os, "initarg").text = word
     for name, value in container.environment:
         if any(mark in value for mark in ("<", "&", "]]>")):
-            refuse(f"container.environment[{name!r}]", value, "on libvirt no '<', '&' and ']]>'; put it into a file")
+            # Not the value, which is a secret often.
+            field = f"container.environment[{name!r}]"
+            raise InvalidRequest(f"{field}: on libvirt no '<', '&' and ']]>'; put it into a file", field=field)
         ET.SubElement(os, "initenv", name=name).text = value
     ET.SubElement(ET.SubElement(domain, "features"), "privnet")
     ET.SubElement(domain, "clock", offset="utc")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from xml.etree import ElementTree as ET
 
@@ -14,7 +13,7 @@ from hyperkit.backends.libvirt.devices import Editing
 from hyperkit.backends.libvirt.images import Image, Images
 from hyperkit.backends.libvirt.metadata import Extra, KnownDisk, replace
 from hyperkit.backends.libvirt.reader import Reader
-from hyperkit.backends.libvirt.undo import Made, uses, writes_much
+from hyperkit.backends.libvirt.undo import Made, insist, tell, uses, writes_much
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.checks import refuse
@@ -75,17 +74,24 @@ class Disks:
             replace(editing.tree, extra)
             editing.save()
         else:
-            editing.remember(extra)
             try:
+                editing.remember(extra)
                 if lacks_scsi:
                     # libvirt would add one that does not fit into PCI Express. It stays if the disk cannot come.
                     editing.plug(xml_write.scsi_controller())
                 editing.plug(element)
-            except BaseException:
-                with suppress(libvirt.libvirtError):
-                    editing.remember(before)
+            except BaseException as error:
+                failed = insist(self._connection, partial(self._forget_unless_there, editing, image.path, before))
+                if failed is not None:
+                    tell(self._connection, error, [f"what is remembered of {image.path} in VM {editing.domain.name()}"])
                 raise
         return xml_read.target_of(element)
+
+    def _forget_unless_there(self, editing: Editing, path: str, before: Extra) -> None:
+        """The VM may have got its disk although the answer was lost."""
+        now = Editing(self._connection, editing.domain.UUIDString())
+        if not uses(now.domain, path):
+            now.remember(before)
 
     def detach(self, vm_id: str, disk_id: str) -> None:
         with self._connection.editing(vm_id):
@@ -107,6 +113,11 @@ class Disks:
             editing.save()
 
     def resize(self, vm_id: str, disk_id: str, size: int) -> DiskRecord:
+        # The hypervisor would make it smaller: nobody may make it larger between the look and the call.
+        with self._connection.editing(vm_id):
+            return self._resize(vm_id, disk_id, size)
+
+    def _resize(self, vm_id: str, disk_id: str, size: int) -> DiskRecord:
         domain = self._connection.domain(vm_id)
         disk = self._record(vm_id, disk_id)
         if disk.size is not None and size < disk.size:

@@ -6,17 +6,17 @@ what takes it back, since a later one may fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import libvirt
-
 from hyperkit.backends.libvirt import xml_edit
-from hyperkit.backends.libvirt.connection import LIVE
+from hyperkit.backends.libvirt.connection import LIVE, Connection
 from hyperkit.backends.libvirt.reader import parse_domain
+from hyperkit.backends.libvirt.undo import insist, tell_untaken
 from hyperkit.backends.libvirt.xml_read import target_size
 from hyperkit.errors import Busy, InvalidState
 from hyperkit.records import VMRecord, dimm_choices
@@ -26,7 +26,8 @@ from hyperkit.units import KiB, format_size, to_unit
 _UNLIMITED = 2**53 - 1
 """VIR_DOMAIN_MEMORY_PARAM_UNLIMITED, for which libvirt-python has no name."""
 
-Undo = Callable[[Callable[..., object]], None]
+Undo = Callable[[Callable[[Any], object]], None]
+"""Told, before a change, what takes it back or does nothing if it did not come to be; it gets the domain, anew."""
 
 
 class Running:
@@ -75,7 +76,7 @@ class Running:
         if change.memory is not None and change.memory < now.memory:
             self._unplug(now.memory - change.memory, undo)
         if change.cpus is not None:
-            undo(partial(self._domain.setVcpusFlags, now.cpus, LIVE))
+            undo(lambda domain: domain.setVcpusFlags(now.cpus, LIVE))
             self._domain.setVcpusFlags(change.cpus, LIVE)
 
     def _control_cpu(self, allocation: Allocation, undo: Undo) -> None:
@@ -83,50 +84,60 @@ class Running:
         after = xml_edit.scheduler_parameters(allocation, self._shares)
         if before.get("vcpu_quota", 0) > 0:  # of somebody who limits each vCPU
             after = {"vcpu_quota": -1, **after}
-        undo(partial(self._domain.setSchedulerParametersFlags, {name: before[name] for name in reversed(after)}, LIVE))
+        old = {name: before[name] for name in reversed(after)}
+        undo(lambda domain: domain.setSchedulerParametersFlags(old, LIVE))
         self._domain.setSchedulerParametersFlags(after, LIVE)
 
     def _limit_memory(self, allocation: Allocation, undo: Undo) -> None:
         limit = allocation.limit
         count = _UNLIMITED if limit is None else to_unit(limit, KiB, field="memory_allocation.limit")
         before = self._domain.memoryParameters(LIVE)
-        undo(partial(self._domain.setMemoryParameters, {"hard_limit": before["hard_limit"]}, LIVE))
+        undo(lambda domain: domain.setMemoryParameters({"hard_limit": before["hard_limit"]}, LIVE))
         self._domain.setMemoryParameters({"hard_limit": count}, LIVE)
 
-    def _dimms(self) -> Mapping[str, ET.Element]:
-        """Those it has, by alias."""
-        devices = parse_domain(self._domain.XMLDesc(0)).iterfind("devices/memory[@model='dimm']")
-        return {_alias(dimm): dimm for dimm in devices}
-
     def _plug(self, size: int, undo: Undo) -> None:
-        before = self._dimms()
+        undo(partial(_let_go_others, _dimms(self._domain).keys()))
         self._domain.attachDeviceFlags(xml_edit.text_of(xml_edit.dimm(size)), LIVE)
-        new = next(dimm for alias, dimm in self._dimms().items() if alias not in before)
-        undo(partial(self._let_go, new))
 
     def _unplug(self, size: int, undo: Undo) -> None:
-        dimms = list(self._dimms().values())
+        dimms = list(_dimms(self._domain).values())
         for position in dimm_choices([target_size(dimm) for dimm in dimms])[size]:
-            self._let_go(dimms[position])
-            undo(partial(self._plug_again, dimms[position]))
+            undo(partial(_plug_again, dimms[position]))
+            _let_go(dimms[position], self._domain)
 
-    def _plug_again(self, dimm: ET.Element) -> None:
-        xml_edit.drop(dimm, "alias", "address")
-        self._domain.attachDeviceFlags(xml_edit.text_of(dimm), LIVE)
 
-    def _let_go(self, dimm: ET.Element) -> None:
-        """Ask the guest for it. libvirt waits five seconds for that, and says nothing if nobody answered by then.
+def _dimms(domain: Any) -> Mapping[str, ET.Element]:
+    """Those it has, by alias."""
+    devices = parse_domain(domain.XMLDesc(0)).iterfind("devices/memory[@model='dimm']")
+    return {_alias(dimm): dimm for dimm in devices}
 
-        Raises:
-            Busy: nobody did.
-        """
-        self._domain.detachDeviceFlags(xml_edit.text_of(dimm), LIVE)
-        if _alias(dimm) in self._dimms():
-            size = format_size(target_size(dimm))
-            raise Busy(
-                f"the guest of VM {self._domain.name()!r} does not let go of {size} of memory: it may have no system "
-                "that runs, or be using it; the VM keeps it, and may still lose it until its next start; stop it first"
-            )
+
+def _plug_again(dimm: ET.Element, domain: Any) -> None:
+    if _alias(dimm) not in _dimms(domain):
+        device = copy.deepcopy(dimm)
+        xml_edit.drop(device, "alias", "address")
+        domain.attachDeviceFlags(xml_edit.text_of(device), LIVE)
+
+
+def _let_go_others(kept: Collection[str], domain: Any) -> None:
+    for alias, dimm in _dimms(domain).items():
+        if alias not in kept:
+            _let_go(dimm, domain)
+
+
+def _let_go(dimm: ET.Element, domain: Any) -> None:
+    """Ask the guest for it. libvirt waits five seconds for that, and says nothing if nobody answered by then.
+
+    Raises:
+        Busy: nobody did.
+    """
+    domain.detachDeviceFlags(xml_edit.text_of(dimm), LIVE)
+    if _alias(dimm) in _dimms(domain):
+        size = format_size(target_size(dimm))
+        raise Busy(
+            f"the guest of VM {domain.name()!r} does not let go of {size} of memory: it may have no system "
+            "that runs, or be using it; the VM keeps it, and may still lose it until its next start; stop it first"
+        )
 
 
 def _alias(dimm: ET.Element) -> str:
@@ -135,16 +146,22 @@ def _alias(dimm: ET.Element) -> str:
     return "" if found is None else found.get("name", "")
 
 
+def _with_domain(step: Callable[[Any], object], connection: Connection, vm_id: str) -> None:
+    step(connection.domain(vm_id))
+
+
 @contextmanager
-def all_or_nothing() -> Iterator[Undo]:
-    """Takes back, in reverse, what it was told of, if the block fails; what stays is in the error's notes."""
-    steps: list[Callable[..., object]] = []
+def all_or_nothing(connection: Connection, vm_id: str, vm_name: str) -> Iterator[Undo]:
+    """Takes back, in reverse, what it was told of, if the block fails, in a session that works.
+
+    What stays is in the error's notes.
+    """
+    steps: list[Callable[[Any], object]] = []
     try:
         yield steps.append
     except BaseException as error:
         for step in reversed(steps):
-            try:
-                step()
-            except (libvirt.libvirtError, Busy) as left:
-                error.add_note(f"and part of the change could not be taken back: {left}")
+            left = insist(connection, partial(_with_domain, step, connection, vm_id))
+            if left is not None:
+                tell_untaken(connection, error, vm_name, left)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -18,6 +18,7 @@ from hyperkit.backends.libvirt.filters import Filters, filter_name, has_filter
 from hyperkit.backends.libvirt.metadata import Extra, replace
 from hyperkit.backends.libvirt.nic_policy import KnownNic
 from hyperkit.backends.libvirt.reader import Reader
+from hyperkit.backends.libvirt.undo import insist, tell
 from hyperkit.backends.libvirt.wiring import Wire, plug, wire, wires
 from hyperkit.backends.libvirt.xml_edit import drop, text_of
 from hyperkit.backends.libvirt.xml_read import parse
@@ -56,18 +57,18 @@ class Nics:
         nic_id = xml_read.nic_id(nic, [])
         known = xml_write.remembered(spec)
         with self._remembering(editing, vm_id, editing.extra.with_nic(nic_id, known)):
+            editing.devices.append(nic)
             self._filters.define(nic, known)
             if editing.active:
                 editing.plug(nic)
-            editing.devices.append(nic)
         return self._record(vm_id, nic_id)
 
     def _detach(self, vm_id: str, nic_id: str) -> None:
         editing = Editing(self._connection, vm_id)
         nic = _found(editing.devices, nic_id)
-        if editing.active:
-            editing.unplug(nic, lambda devices: xml_read.nics_by_id(devices).get(nic_id), f"NIC {nic_id}")
         with self._remembering(editing, vm_id, editing.extra.without_nic(nic_id)):
+            if editing.active:
+                editing.unplug(nic, lambda devices: xml_read.nics_by_id(devices).get(nic_id), f"NIC {nic_id}")
             editing.devices.remove(nic)
 
     def _update(self, vm_id: str, nic_id: str, change: NicChange) -> NicRecord:
@@ -113,15 +114,31 @@ class Nics:
                 replace(editing.tree, extra)
             if not editing.active:
                 editing.save()
-        except BaseException:
-            with suppress(libvirt.libvirtError):
-                if editing.active and extra != old:
-                    editing.remember(old)
-                if has_filter(was) or has_filter(editing.tree):
-                    self._filters.restore(vm_id, was)
+            if has_filter(was):
+                self._filters.keep(vm_id, editing.tree)
+        except BaseException as error:
+            filters = has_filter(was) or has_filter(editing.tree)
+            known = (old, extra) if editing.active and extra != old else None
+            if filters or known:
+                failed = insist(self._connection, lambda: self._settle(vm_id, was, known, filters=filters))
+                if failed is not None:
+                    left = f"VM {editing.domain.name()} with other network filters than its NICs name"
+                    tell(self._connection, error, [left])
             raise
-        if has_filter(was):
-            self._filters.keep(vm_id, editing.tree)
+
+    def _settle(self, vm_id: str, was: ET.Element, known: tuple[Extra, Extra] | None, *, filters: bool) -> None:
+        """Make what is remembered and the filters those of the cards that the VM has, after a change that failed.
+
+        The change may have come to be all the same, if the answer was lost. Of a VM that runs only the cards tell:
+        ``known`` is what is to be remembered of those that there ``was``, and of others.
+        """
+        now = Editing(self._connection, vm_id)
+        if known is not None:
+            extra = known[0] if _cards(was) == _cards(now.tree) else known[1]
+            now.remember(extra)
+            replace(now.tree, extra)
+        if filters:
+            self._filters.restore(vm_id, now.tree)
 
     def _check_untagged(self, nic: ET.Element) -> None:
         """See that frames have no tags where a running VM's card goes that loses its VLAN. Two calls.
@@ -143,6 +160,10 @@ class Nics:
             if nic.id == nic_id:
                 return nic
         raise NotFound(f"VM {record.name!r} has no NIC {nic_id!r}")
+
+
+def _cards(domain: ET.Element) -> list[str]:
+    return [text_of(nic) for nic in domain.iterfind("devices/interface")]
 
 
 def _changed(known: KnownNic, change: NicChange) -> KnownNic:

@@ -6,7 +6,6 @@ import json
 import posixpath
 import re
 from contextlib import suppress
-from functools import partial
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -17,7 +16,7 @@ from hyperkit.backends.libvirt.connection import CONFIG, LIVE, Connection
 from hyperkit.backends.libvirt.hot import Running, Undo, all_or_nothing
 from hyperkit.backends.libvirt.images import Images
 from hyperkit.backends.libvirt.reader import Reader, parse_domain
-from hyperkit.backends.libvirt.undo import insist, is_lost
+from hyperkit.backends.libvirt.undo import insist, is_lost, tell_untaken
 from hyperkit.errors import InvalidState, NotFound
 from hyperkit.records import VMRecord
 from hyperkit.specs import VMChange
@@ -54,7 +53,7 @@ class Reconfiguring:
     def _change_active(self, domain: Any, change: VMChange) -> None:
         label = change.fields().keys() <= {"notes", "autostart"}
         now = self._reader.present(parse_domain(domain.XMLDesc(0)))
-        with all_or_nothing() as undo:
+        with all_or_nothing(self._connection, now.id, now.name) as undo:
             if label:
                 self._change_label(domain, now.notes, change, LIVE | CONFIG, undo)
             else:
@@ -68,18 +67,18 @@ class Reconfiguring:
         """Of a domain that runs, for its next start."""
         if not domain.isPersistent():
             raise InvalidState(f"VM {domain.name()!r} is gone once it stops: it has no configuration to be changed")
-        conn, before = self._connection.conn, domain.XMLDesc(KEEP_SECRETS)
+        before = domain.XMLDesc(KEEP_SECRETS)
         tree = xml_edit.parse_whole(before)
         self._edit(tree, change, None)
-        conn.defineXML(xml_edit.text_of(tree))
-        undo(partial(conn.defineXML, before))
+        undo(lambda _domain: self._connection.conn.defineXML(before))
+        self._connection.conn.defineXML(xml_edit.text_of(tree))
 
     def _change_label(self, domain: Any, old_notes: str, change: VMChange, scope: int, undo: Undo) -> None:
         if change.notes is not None:
-            undo(partial(set_notes, domain, old_notes, scope))
+            undo(lambda domain: set_notes(domain, old_notes, scope))
             set_notes(domain, change.notes, scope)
         if change.autostart is not None:
-            undo(partial(domain.setAutostart, not change.autostart))
+            undo(lambda domain: domain.setAutostart(not change.autostart))
             domain.setAutostart(change.autostart)
 
     def _change_inactive(self, domain: Any, change: VMChange) -> None:
@@ -100,7 +99,7 @@ class Reconfiguring:
             whole = before if is_lost(error) else None  # whatever was lost, it may have been done
             failed = insist(self._connection, lambda: self._restore(vm_id, old_name, whole, change.autostart))
             if failed is not None:
-                error.add_note(f"and part of the change could not be taken back: {failed}")
+                tell_untaken(self._connection, error, old_name, failed)
             raise
         if variables and change.secure_boot is not None:
             with suppress(NotFound):  # it never started

@@ -154,6 +154,8 @@ class Sessions:
     def give_back(self, session: Session) -> None:
         """It is not used any more."""
         with self._lock:
+            if session not in self._users:  # forked in mid-call: it is the parent's
+                return
             self._users[session] -= 1
             unused = sum(not users for users in self._users.values())
             close = not self._users[session] and (

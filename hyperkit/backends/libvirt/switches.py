@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+import attrs
 import libvirt
 
 from hyperkit.backends.libvirt import switch_xml
@@ -65,12 +66,10 @@ class Switches:
         switch_id = str(uuid.uuid4())
         ET.SubElement(tree, "uuid").text = switch_id
         try:
-            network = self._conn.networkDefineXML(ET.tostring(tree, "unicode"))
+            network = self._define(tree, spec.name)
             network.create()
             network.setAutostart(True)
         except libvirt.libvirtError as error:
-            if "already exists" in str(error):
-                raise AlreadyExists(f"a switch called {spec.name!r} exists already") from error
             if insist(self._connection, lambda: self._undo(self._network(switch_id))) is not None:
                 tell(self._connection, error, [f"switch {spec.name}"])
             if spec.subnet is not None and "already in use" in str(error):
@@ -78,38 +77,31 @@ class Switches:
             raise
         return _record(network)
 
+    def _define(self, tree: ET.Element, name: str) -> Any:
+        try:
+            return self._conn.networkDefineXML(ET.tostring(tree, "unicode"))
+        except libvirt.libvirtError as error:
+            if "already exists" in str(error):
+                raise AlreadyExists(f"a switch called {name!r} exists already") from error
+            raise
+
     def update(self, switch_id: str, change: SwitchChange) -> SwitchRecord:
         """See the contract. Three calls, two for the record, and one for each lease that goes or comes."""
         network = self._network(switch_id)
         if change.leases is not None:
-            self._lease(network, change.leases)
+            now = _Leases.of(network)
+            try:
+                now.become(network, change.leases)
+            except BaseException as error:
+                failed = insist(self._connection, lambda: self._lease_again(switch_id, now))
+                if failed is not None:
+                    tell(self._connection, error, [f"some of the new leases of switch {network.name()}"])
+                raise
         return _record(network)
 
-    def _lease(self, network: Any, wanted: Sequence[StaticLease]) -> None:
-        """Replace the leases, from the first that is different on, so that they stay in order.
-
-        libvirt has no call for all of them: a failure puts back what was there.
-        """
-        active = bool(network.isActive())
-        flags = 0 if active else libvirt.VIR_NETWORK_XML_INACTIVE
-        tree = parse(network.XMLDesc(flags))
-        ip = switch_xml.ipv4(tree)
-        index = tree.findall("ip").index(ip) if ip is not None else -1
-        there = switch_xml.leases(ip)
-        same = next((n for n, (one, two) in enumerate(zip(there, wanted, strict=False)) if one != two), None)
-        same = min(len(there), len(wanted)) if same is None else same
-        scope = _CONFIG | (_LIVE if active else 0)
-        done: list[tuple[int, str]] = []
-        try:
-            for command, leases in ((_DELETE, there[same:][::-1]), (_ADD, wanted[same:])):
-                for lease in leases:
-                    text = ET.tostring(switch_xml.lease_element(lease), "unicode")
-                    network.update(command, _LEASES, index, text, scope)
-                    done.append((command, text))
-        except BaseException:
-            for command, text in reversed(done):
-                network.update(_ADD if command == _DELETE else _DELETE, _LEASES, index, text, scope)
-            raise
+    def _lease_again(self, switch_id: str, leases: _Leases) -> None:
+        network = self._network(switch_id)
+        _Leases.of(network).become(network, leases.leases)
 
     def delete(self, switch_id: str) -> None:
         """See the contract."""
@@ -155,3 +147,34 @@ class Switches:
 
 def _record(network: Any) -> SwitchRecord:
     return switch_xml.record(parse(network.XMLDesc(0)), active=bool(asked(network.isActive, True)))
+
+
+@attrs.frozen
+class _Leases:
+    """Those of a network, which is ``active`` or not, and the ``index`` of the ``<ip>`` that has them."""
+
+    active: bool
+    index: int
+    leases: Sequence[StaticLease]
+
+    @classmethod
+    def of(cls, network: Any) -> _Leases:
+        active = bool(network.isActive())
+        tree = parse(network.XMLDesc(0 if active else libvirt.VIR_NETWORK_XML_INACTIVE))
+        ip = switch_xml.ipv4(tree)
+        return cls(active, tree.findall("ip").index(ip) if ip is not None else -1, switch_xml.leases(ip))
+
+    def become(self, network: Any, wanted: Sequence[StaticLease]) -> None:
+        """Replace them, from the first that is different on, so that they stay in order.
+
+        libvirt has no call for all of them.
+        """
+        there = self.leases
+        same = next((n for n, (one, two) in enumerate(zip(there, wanted, strict=False)) if one != two), None)
+        same = min(len(there), len(wanted)) if same is None else same
+        scope = _CONFIG | (_LIVE if self.active else 0)
+        for command, leases in ((_DELETE, there[same:][::-1]), (_ADD, wanted[same:])):
+            for lease in leases:
+                network.update(
+                    command, _LEASES, self.index, ET.tostring(switch_xml.lease_element(lease), "unicode"), scope
+                )

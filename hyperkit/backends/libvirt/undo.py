@@ -193,6 +193,13 @@ def note(connection: Connection, error: BaseException, message: str) -> None:
         raise ours from error
 
 
+def tell_untaken(connection: Connection, error: BaseException, vm_name: str, left: Exception) -> None:
+    """Say in a note of the error, and in the log, that part of a VM's change stays."""
+    message = f"part of the change of VM {vm_name} could not be taken back: {left}"
+    log.warning("%s: %s", connection.url, message)
+    error.add_note(message)
+
+
 def writes_much(disk: DiskSpec) -> bool:
     """Whether making it takes as long as writing all of it."""
     return disk.creates and ((disk.base is not None and not disk.linked) or not disk.thin)

@@ -22,11 +22,11 @@ from hyperkit.backends.libvirt.undo import Made, insist, is_lost, tell, writes_m
 from hyperkit.backends.libvirt.wiring import wires
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
-from hyperkit.errors import AlreadyExists, NotFound
+from hyperkit.errors import AlreadyExists, InvalidState, NotFound
 from hyperkit.jobs import Job, ThreadJob
 from hyperkit.records import PowerRecord, VMRecord
 from hyperkit.specs import VMChange, VMSpec
-from hyperkit.states import PowerAction
+from hyperkit.states import PowerAction, PowerState
 
 _TPM_SINCE = 8_009_000
 
@@ -73,12 +73,14 @@ class VMs:
         with self._connection.editing(vm_id):
             domain = self._connection.domain(vm_id)
             doomed = self._chains.doomed_with(domain, volumes)
-            if domain.isActive():  # crashed, and kept by its <on_crash>
-                domain.destroy()
+            stopped = bool(domain.isActive())
+            if stopped:
+                self._end_crashed(domain)
             try:
                 self._undefine(domain)
             except libvirt.libvirtError as error:
-                if not is_lost(error) or self._is_there(vm_id, error, doomed):
+                gone = stopped and error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN  # without a configuration
+                if not gone and (not is_lost(error) or self._is_there(vm_id, error, doomed)):
                     raise
         # What is left of a VM that is gone is nobody's: what was begun is brought to its end.
         steps: dict[str, Callable[[], None]] = {path: partial(self._images.remove, path) for path in doomed}
@@ -90,6 +92,17 @@ class VMs:
             assert first is not None  # noqa: S101  what is left has failed
             tell(self._connection, first, left)
             raise first
+
+    def _end_crashed(self, domain: Any) -> None:
+        """End what is left of a VM that crashed and that its <on_crash> kept.
+
+        Raises:
+            InvalidState: it runs; somebody may have started it just now.
+        """
+        state = self._reader.power(domain).state
+        if state is not PowerState.CRASHED:
+            raise InvalidState(f"cannot delete VM {domain.name()!r}: it is {state.value}", current=state.value)
+        domain.destroy()
 
     def _is_there(self, vm_id: str, error: Exception, doomed: Sequence[str]) -> bool:
         """Whether the VM that was to be undefined is there still, if there is any telling; else what may be left."""

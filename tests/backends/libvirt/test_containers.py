@@ -136,7 +136,9 @@ def test_a_variable_that_libvirt_would_write_as_xml_is_refused(host: Host, root:
     container = ContainerSpec(str(root.path), root.init, environment={"X": value})
     with pytest.raises(InvalidRequest) as refused:
         host.vms.create("evil", container=container)
-    assert (refused.value.field, refused.value.value) == ("container.environment['X']", value)
+    assert refused.value.field == "container.environment['X']"
+    assert refused.value.value is None
+    assert value not in str(refused.value).replace("'<', '&' and ']]>'", "")  # a secret, often
     assert len(host.vms.list()) == 0
 
 

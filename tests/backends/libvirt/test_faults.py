@@ -6,6 +6,7 @@ in between is named by the error. "As" is what raw libvirt and the directory of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import PurePath
@@ -16,7 +17,19 @@ import attrs
 import pytest
 
 import hyperkit
-from hyperkit import VM, ConnectionFailed, ConnectionLost, DiskSpec, Host, HyperkitError, MiB, NicSpec, SwitchKind
+from hyperkit import (
+    VM,
+    ConnectionFailed,
+    ConnectionLost,
+    DiskSpec,
+    Host,
+    HyperkitError,
+    IsolationPolicy,
+    MiB,
+    NicSpec,
+    StaticLease,
+    SwitchKind,
+)
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 from tests.beds.libvirt_qemu.cutting import CuttingProxy, Fault
 
@@ -28,6 +41,15 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
 SMALL = 16 * MiB
 MANY = 100
 """Calls that no operation here needs."""
+
+GUARDED = IsolationPolicy(spoof_guard=True)
+DENYING = IsolationPolicy(dhcp_guard=True)
+LEASE = StaticLease("52:54:00:00:00:01", "192.168.77.11")
+OTHER = StaticLease("52:54:00:00:00:02", "192.168.77.12")
+THIRD = StaticLease("52:54:00:00:00:03", "192.168.77.13")
+
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=nic-)[0-9a-f]{8}")
+"""What another VM of the same kind has other than this one: its UUID, and its cards' ids."""
 
 World = Mapping[str, frozenset[str]]
 
@@ -64,6 +86,28 @@ def with_paused_vm(host: Host) -> VM:
     return with_vm(host).start().pause()
 
 
+def with_nic(host: Host) -> VM:
+    host.switches.create("lan", SwitchKind.PRIVATE)
+    return host.vms.create("web1", memory=SMALL, nics=[NicSpec(switch="lan")])
+
+
+def with_paused_nic(host: Host) -> VM:
+    return with_nic(host).start().pause()
+
+
+def with_guarded_nic(host: Host) -> VM:
+    host.switches.create("lan", SwitchKind.PRIVATE)
+    return host.vms.create("web1", memory=SMALL, nics=[NicSpec(switch="lan", policy=GUARDED)])
+
+
+def with_roomy_vm(host: Host) -> VM:
+    return host.vms.create("web1", memory=128 * MiB, max_memory=512 * MiB, max_cpus=2).start()
+
+
+def with_leases(host: Host) -> object:
+    return host.switches.create("lan", SwitchKind.INTERNAL, subnet="192.168.77.0/24", leases=[LEASE, THIRD])
+
+
 OPERATIONS = {
     "list": Operation(with_vm, lambda host: [vm.record.disks for vm in host.vms.list()]),
     "create": Operation(
@@ -80,6 +124,22 @@ OPERATIONS = {
     "hot-plug": Operation(with_paused_vm, lambda host: vm_of(host).disks.attach(DiskSpec(size=MiB, name="more"))),
     "hot-plug a NIC": Operation(with_paused_vm, lambda host: vm_of(host).nics.attach(NicSpec())),
     "snapshot": Operation(with_vm, lambda host: vm_of(host).snapshots.create("clean")),
+    "hot-plug a NIC with a policy": Operation(
+        with_paused_nic, lambda host: vm_of(host).nics.attach(NicSpec(switch="lan", policy=GUARDED))
+    ),
+    "attach a NIC with a policy": Operation(
+        with_nic, lambda host: vm_of(host).nics.attach(NicSpec(switch="lan", policy=GUARDED))
+    ),
+    "set a policy": Operation(with_nic, lambda host: vm_of(host).nics[0].set_policy(GUARDED)),
+    "set another policy": Operation(with_guarded_nic, lambda host: vm_of(host).nics[0].set_policy(DENYING)),
+    "set a policy, hot": Operation(with_paused_nic, lambda host: vm_of(host).nics[0].set_policy(GUARDED)),
+    "detach a NIC": Operation(with_guarded_nic, lambda host: vm_of(host).nics[0].detach()),
+    "detach a disk": Operation(with_vm, lambda host: vm_of(host).disks[1].detach()),
+    "configure, hot: CPUs": Operation(with_roomy_vm, lambda host: vm_of(host).configure(cpus=2, notes="new")),
+    "configure, hot: memory": Operation(with_roomy_vm, lambda host: vm_of(host).configure(memory=256 * MiB)),
+    "configure, hot: notes": Operation(with_paused_vm, lambda host: vm_of(host).configure(notes="new\r")),
+    "suspend": Operation(with_paused_vm, lambda host: vm_of(host).suspend()),
+    "lease": Operation(with_leases, lambda host: host.switches.one("lan").configure(leases=[OTHER, LEASE])),
     "start": Operation(with_vm, lambda host: vm_of(host).start()),
     "delete": Operation(with_vm, lambda host: vm_of(host).delete()),
     "create a switch": Operation(lambda host: None, lambda host: host.switches.create("lan", SwitchKind.PRIVATE)),
@@ -103,22 +163,44 @@ def world(machine: LibvirtHost) -> World:
             "other networks": frozenset(
                 net.name() for net in conn.listAllNetworks(0) if not (net.isActive() and net.autostart())
             ),
-            "nwfilters": frozenset(nwfilter.name() for nwfilter in conn.listAllNWFilters(0)),
+            "nwfilters": frozenset(f"web1 {rules(each)}" for each in conn.listAllNWFilters(0)),  # the VM's name
+            "leases": frozenset(f"{net.name()} {leases(net)}" for net in conn.listAllNetworks(0)),
             "secrets": frozenset(secret.UUIDString() for secret in conn.listAllSecrets(0)),
         }
 
 
 def facts(domain: Any) -> Iterator[str]:
     """A domain by its name, and what of it an operation changes."""
-    for flags in {0, libvirt.VIR_DOMAIN_XML_INACTIVE}:
+    for flags in (0, libvirt.VIR_DOMAIN_XML_INACTIVE):
         tree = ET.fromstring(domain.XMLDesc(flags))
+        vcpu, ceiling = tree.find("vcpu"), tree.findtext("maxMemory")
+        cpus = "none" if vcpu is None else f"{vcpu.get('current')} of {vcpu.text}"
+        known = [
+            ID.sub("ID", ET.canonicalize(ET.tostring(each), strip_text=True)) for each in tree.iterfind("metadata/*")
+        ]
+        filters = [ID.sub("ID", each.get("filter", "")) for each in tree.iterfind("devices/interface/filterref")]
         disks = ",".join(sorted(source.get("file", "") for source in tree.iterfind("devices/disk/source")))
         nics = len(tree.findall("devices/interface"))
         notes = tree.findtext("description", "")
         yield (
             f"{domain.name()} active={domain.isActive()} autostart={domain.autostart()} {flags}: "
-            f"{tree.findtext('vcpu')} CPUs, {nics} NICs, {notes!r}, {disks}"
+            f"saved={domain.hasManagedSaveImage()} {cpus} CPUs, {tree.findtext('memory')} of {ceiling} KiB, "
+            f"{nics} NICs, filters {filters}, {notes!r}, {disks}, {known}"
         )
+
+
+def rules(nwfilter: Any) -> str:
+    return ID.sub("ID", ET.canonicalize(nwfilter.XMLDesc(0), strip_text=True))
+
+
+def leases(network: Any) -> list[tuple[str, str | None]]:
+    """Those of now and those of the next start."""
+    flags = [libvirt.VIR_NETWORK_XML_INACTIVE, *([0] if network.isActive() else [])]
+    return [
+        (f"{flag}: {host.get('mac')}", host.get("ip"))
+        for flag in flags
+        for host in ET.fromstring(network.XMLDesc(flag)).iterfind("ip/dhcp/host")
+    ]
 
 
 def clean(machine: LibvirtHost) -> None:
@@ -128,7 +210,14 @@ def clean(machine: LibvirtHost) -> None:
             if domain.isActive():
                 with suppress(libvirt.libvirtError):  # the daemon that came back has just found its QEMU dead
                     domain.destroy()
-            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+            domain.undefineFlags(
+                libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+                | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+                | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+            )
+        for nwfilter in conn.listAllNWFilters(0):
+            if nwfilter.name().startswith("hyperkit-"):
+                nwfilter.undefine()
         for network in conn.listAllNetworks(0):
             if network.isActive():
                 network.destroy()
@@ -141,8 +230,13 @@ def clean(machine: LibvirtHost) -> None:
         conn.storagePoolLookupByName("default").refresh(0)
 
 
-def words_of(error: BaseException) -> str:
-    return "\n".join([str(error), *getattr(error, "__notes__", [])])
+def name_of(thing: str) -> str:
+    return PurePath(thing.split(" ", maxsplit=1)[0]).name
+
+
+def told_by(error: BaseException) -> str:
+    """What it says stays: not its own words, which name the object that it is about."""
+    return "\n".join(getattr(error, "__notes__", []))
 
 
 @pytest.mark.parametrize("fault", list(Fault))
@@ -185,10 +279,11 @@ def test_every_call_may_be_the_last(
             wrong.append(f"call {number}: {type(error).__name__}: {error}")
         if after == done or (error is not None and after == before):
             continue
-        told = words_of(error) if error is not None else ""
+        told = told_by(error) if error is not None else ""
         left = [thing for kind in after for thing in after[kind] - before[kind]]
-        lost = [thing for kind in after for thing in before[kind] - after[kind]]
-        unnamed = [thing for thing in left if PurePath(thing.split(" ")[0]).name not in told]
+        changed = {name_of(thing) for thing in left}  # is there still, and has to be told as what is left
+        lost = [thing for kind in after for thing in before[kind] - after[kind] if name_of(thing) not in changed]
+        unnamed = [thing for thing in left if name_of(thing) not in told]
         if unnamed or lost or error is None:
             wrong.append(f"call {number}: left {left}, lost {lost}, told: {told or 'nothing'}")
     else:

@@ -279,3 +279,43 @@ def test_a_copy_whose_answer_is_lost_is_deleted(
     assert host.vms.list() == []
     assert set(machine.images.iterdir()) == before
     Path(base).unlink()
+
+
+def test_a_disk_that_two_threads_resize_is_never_made_smaller(host: Host, raw: Any) -> None:
+    vm = host.vms.create("shared", memory=SMALL, disks=[DiskSpec(size=MiB)]).start().pause()
+    domain = raw.lookupByUUIDString(vm.id)
+
+    def resize(size: int) -> int:
+        try:
+            VM(host, vm.record).refresh().disks[0].resize(size)
+        except hyperkit.InvalidRequest:
+            return 0
+        return size
+
+    with ThreadPoolExecutor(2) as pool:
+        for size in range(2, 22, 2):  # the hypervisor lets it happen in about half of the rounds
+            done = max(pool.map(resize, [(size + 1) * MiB, size * MiB]))
+            assert domain.blockInfo("vda")[0] == done > 0
+
+
+def test_a_vm_that_somebody_started_is_not_deleted(host: Host, raw: Any) -> None:
+    vm = host.vms.create("busy", memory=SMALL)
+    raw.lookupByUUIDString(vm.id).create()  # after the look
+    with pytest.raises(InvalidState, match="cannot delete VM 'busy': it is running"):
+        host.driver.vms.delete(vm.id, ())
+    assert raw.lookupByUUIDString(vm.id).isActive()
+
+
+def test_a_vm_that_is_there_only_while_it_runs_is_deleted_with_its_files(
+    machine: LibvirtHost, host: Host, raw: Any
+) -> None:
+    path = host.datastores.one("default").volumes.create("transient", size=MiB).path
+    domain = raw.createXML(
+        f"<domain type='qemu'><name>transient</name><memory>{SMALL // 1024}</memory><os><type>hvm</type></os><devices>"
+        f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{path}'/><target dev='sda'/></disk>"
+        "</devices></domain>",
+        0,
+    )
+    host.vms.one("transient").delete(force=True, disks="all")
+    assert domain.UUIDString() not in {each.UUIDString() for each in raw.listAllDomains(0)}
+    assert not Path(path).exists()

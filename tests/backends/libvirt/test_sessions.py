@@ -150,3 +150,19 @@ def test_closing_ends_what_is_not_in_use_and_the_rest_with_its_calls() -> None:
     for use in uses:
         with pytest.raises(InvalidState, match="closed"):
             use()
+
+
+def test_a_call_that_forked_ends_in_the_child_too() -> None:
+    """Its session is the parent's; `_forget` is what the child does first."""
+    pool = Pool()
+    pool.together(2)
+    first = pool.sessions.first
+
+    def work() -> str:
+        pool.sessions.conn  # noqa: B018  the other call's session
+        pool.sessions._forget()
+        return "done"
+
+    pool.sessions._users[first] += 1  # so that the call has another one
+    assert pool.call(work) == "done"
+    assert pool.sessions._users == {first: 0}

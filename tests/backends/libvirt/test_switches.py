@@ -289,3 +289,17 @@ def test_a_card_on_a_bridge_is_in_its_switch_while_the_vm_runs_too(host: Libvirt
         finally:
             vm.delete(force=True)
             switch.delete()
+
+
+def test_a_network_that_does_not_start_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bridge is taken: no network is called so, and what was defined goes."""
+    connection = Connection(Target(url="test:///default", scheme="test", path="/default"))
+
+    def taken(_network: Any) -> None:
+        raise libvirt.libvirtError("internal error: bridge name 'virbr1' already exists")
+
+    monkeypatch.setattr(libvirt.virNetwork, "create", taken)
+    with pytest.raises(libvirt.libvirtError, match="bridge name"):
+        Switches(connection).create(SwitchSpec("new", PRIVATE))
+    assert [network.name() for network in connection.conn.listAllNetworks(0)] == ["default"]
+    connection.close()

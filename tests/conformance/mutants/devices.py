@@ -144,7 +144,7 @@ def attaches_a_nic_and_forgets_its_switch(driver: Driver, call: Call, vm_id: str
 
 @layer("test_an_attached_nics_mac_address_that_another_vm_has_is_already_exists")
 def attaches_a_duplicate_mac_address(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.nic.check_macs_free", nothing)
+    patch.setattr("hyperkit.macs.check_macs_free", nothing)
 
 
 @layer("test_one_nic_more_than_the_host_allows_is_refused")
@@ -192,7 +192,7 @@ def replaces_a_nic_for_its_address(driver: Driver, call: Call, vm_id: str, nic_i
 
 @layer("test_a_nics_new_address_that_another_vm_has_is_already_exists")
 def gives_a_nic_an_address_that_is_taken(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.nic.check_macs_free", nothing)
+    patch.setattr("hyperkit.macs.check_macs_free", nothing)
 
 
 @port("test_a_nic_gets_another_vlan_and_none", "nics.update")

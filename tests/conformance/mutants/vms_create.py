@@ -112,7 +112,7 @@ def chooses_every_address_itself(spec: VMSpec) -> dict[str, Any]:
 
 @layer("test_a_mac_address_that_another_vm_has_is_already_exists")
 def accepts_a_mac_address_that_is_taken(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.vms.check_macs_free", nothing)
+    patch.setattr("hyperkit.macs.check_macs_free", nothing)
 
 
 @port("test_a_nic_without_a_switch_is_plugged_into_none", "vms.create")
