@@ -321,7 +321,7 @@ def test_a_thread_that_ends_all_the_same_keeps_nobody_waiting(host: Host, monkey
 def test_a_vm_that_hangs_does_not_stall_the_others_events(
     machine: LibvirtHost, host: Host, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hyperkit.backends.libvirt.stats.PATIENCE", 2.0)
+    monkeypatch.setattr("hyperkit.backends.libvirt.late.PATIENCE", 2.0)
     ill, well = (host.vms.create(name, memory=SMALL).start().pause() for name in ("ill", "well"))
     stream = host.events.stream(timeout=PATIENCE)
     with machine.hung_qemu("ill"):
