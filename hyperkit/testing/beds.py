@@ -15,7 +15,7 @@ from hyperkit.datastore import Datastore
 from hyperkit.errors import Busy, HyperkitError, NotFound
 from hyperkit.host import Host
 from hyperkit.records import HypervisorType
-from hyperkit.specs import DiskBus, DiskSpec, KernelBoot, SwitchKind, VMFields
+from hyperkit.specs import Allocation, DiskBus, DiskSpec, KernelBoot, SwitchKind, VMFields
 from hyperkit.specs.container import ContainerSpec
 from hyperkit.states import PowerState
 from hyperkit.switch import Switch
@@ -36,6 +36,28 @@ class Shape:
     macs: frozenset[str]
 
 
+@attrs.frozen
+class Plug:
+    """Where a NIC is plugged in, as the host's own tools tell it: of a VM that runs, where it is now."""
+
+    switch: str | None
+    vlan: int | None = None
+    link_up: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Network:
+    """What a virtual switch is, as the host's own tools tell it; the fields are those of `SwitchSpec`."""
+
+    uplink: str | None = None
+    subnet: str | None = None
+    nat: bool = False
+    dhcp: bool = False
+    openvswitch: bool = False
+    vlan: int | None = None
+    active: bool = True
+
+
 class Backdoor(Protocol):
     """Looks at the host, and changes it, without hyperkit, so that no method is tested with itself."""
 
@@ -51,12 +73,24 @@ class Backdoor(Protocol):
         """What a VM is made of."""
         ...
 
+    def allocations(self, vm_id: str) -> tuple[Allocation, Allocation]:
+        """How CPU and memory of a VM are controlled: where it runs, of this run."""
+        ...
+
+    def plugs(self, vm_id: str) -> dict[str, Plug]:
+        """A VM's NICs, by MAC address."""
+        ...
+
     def snapshots(self, vm_id: str) -> dict[str, str | None]:
         """The names of a VM's snapshots, which the test made different, each with its parent's."""
         ...
 
     def switch_names(self) -> set[str]:
         """The names of all virtual switches."""
+        ...
+
+    def network(self, name: str) -> Network:
+        """The virtual switch of this name."""
         ...
 
     def files(self) -> set[str]:
