@@ -65,9 +65,10 @@ class LibvirtBackdoor:
         period, quota = cpu[f"{scope}_period"], cpu[f"{scope}_quota"]
         kib = domain.memoryParameters(libvirt.VIR_DOMAIN_AFFECT_CURRENT)["hard_limit"]
         return (
-            # 1024 is the normal weight of control groups version 1, which the bed has.
+            # 1024 is the normal weight of control groups version 1, which the bed has; 2**53 - 1 KiB is no limit
+            # (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED).
             Allocation(limit=quota * 1000 // period if quota > 0 else None, shares=cpu["cpu_shares"] * 100 // 1024),
-            Allocation(limit=kib * KiB if kib < libvirt.VIR_DOMAIN_MEMORY_PARAM_UNLIMITED else None),
+            Allocation(limit=kib * KiB if kib < 2**53 - 1 else None),
         )
 
     def plugs(self, vm_id: str) -> dict[str, Plug]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _FIELDS = "the back door has no word for it; the backend's own tests look at the configuration that is written"
 _IDS = "it is about ids and order, which only the backend's reading has"
-_READING = "it is about what another connection of the backend reads"
+_READING = "it is about what is read on another connection, or of another VM"
 _EFFECT = "what comes of it is seen in its own kind: frames, or a guest's address"
 _TREE = "which snapshots there are, the back door tells in other tests; this is about what a record says of them"
 
@@ -21,6 +21,7 @@ _TESTS = {
         "test_autostart_is_as_asked_for",
         "test_a_disks_format_is_the_one_asked_for",
         "test_a_disks_bus_and_write_protection_are_those_asked_for",
+        "test_a_disk_is_attached_to_a_running_vm_on_the_bus_asked_for",
         "test_a_nics_model_is_the_one_asked_for",
         "test_a_nics_trunk_has_the_vlans_asked_for",
         "test_an_iso_is_in_the_cdrom_drive",
@@ -39,6 +40,7 @@ _TESTS = {
     _READING: (
         "test_changing_what_was_passed_after_the_call_changes_nothing",
         "test_another_connection_sees_the_state_at_once",
+        "test_a_disk_that_two_vms_have_grows_for_both",
     ),
     _EFFECT: (
         "test_a_nics_isolation_policy_is_the_one_asked_for",
