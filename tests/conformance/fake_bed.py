@@ -29,7 +29,8 @@ from hyperkit.backends.fake.world import IMAGES, World
 from hyperkit.connection import Wrapper
 from hyperkit.guest_records import CommandResult
 from hyperkit.png import size_of
-from hyperkit.testing.beds import Backdoor, Bed, Image, Machine, Network, Plug, Shape
+from hyperkit.testing.backdoor import Backdoor, Network, Plug, Shape
+from hyperkit.testing.beds import Bed, Image, Machine
 from hyperkit.testing.inside import Commands
 
 _numbers = itertools.count(1)

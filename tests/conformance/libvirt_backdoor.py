@@ -18,7 +18,7 @@ import libvirt
 import libvirt_qemu
 
 from hyperkit import Allocation, KiB, PowerState
-from hyperkit.testing.beds import Network, Plug, Shape
+from hyperkit.testing.backdoor import Network, Plug, Shape
 from tests.beds.libvirt_qemu import ContainerRoot
 
 _STATES = {
