@@ -770,10 +770,11 @@ class JobEnd(Occurrence):
 class EventPort(Protocol):
     """Changes, reported by the host itself. Without this port `host.events` compares records instead."""
 
-    def subscribe(self, sink: Callable[[Change | Occurrence], None]) -> Callable[[], None]:
+    def subscribe(self, sink: Callable[[Change | Occurrence | HyperkitError], None]) -> Callable[[], None]:
         """Have ``sink`` called, in any thread, at each change and occurrence; the returned function ends that.
 
         It hears of what happens from this call on, of one VM in its order. The sink returns at once and raises nothing.
+        An error is the last thing that it hears, and why.
 
         Behaviour:
             * A VM that is created, changed and deleted is reported so, in this order.

@@ -14,7 +14,7 @@ from hyperkit import checks
 from hyperkit.checks import refuse
 from hyperkit.clock import SystemClock
 from hyperkit.driver import Change, IOFailure, JobEnd, Occurrence, Reboot
-from hyperkit.errors import Timeout
+from hyperkit.errors import HyperkitError, Timeout
 from hyperkit.records import VMRecord
 from hyperkit.states import PowerState
 from hyperkit.tasks import wait_until
@@ -144,7 +144,7 @@ def _changes(change: Change, time: datetime) -> Iterator[Event]:
             yield VMChanged(fields=fields, **about)  # type: ignore[arg-type]
 
 
-_Pushed = queue.SimpleQueue[Change | Occurrence]
+_Told = Change | Occurrence | HyperkitError
 
 
 class EventSource:
@@ -158,13 +158,16 @@ class EventSource:
 
         Where the host does not report changes by itself (capability ``events_pushed``), all records are read every
         ``interval`` seconds and compared; what came and went in between is not seen.
+
+        Raises:
+            HyperkitError: nothing more can be told, since the connection was closed, for instance.
         """
         checks.timeout(timeout)
         deadline = None if timeout is None else self._host.clock.monotonic() + timeout
         if type(interval) not in (int, float) or not interval > 0:
             refuse("interval", interval, "seconds between two looks, above 0")
         if self._host.driver.events is not None and self._host.capabilities.events_pushed:
-            pushed: _Pushed = queue.SimpleQueue()
+            pushed: queue.SimpleQueue[_Told] = queue.SimpleQueue()
             end = self._host.driver.events.subscribe(pushed.put)
             stream = self._pushed(pushed, end, deadline)
             next(stream)  # into its try: a stream that nobody reads from unsubscribes too when it is forgotten
@@ -174,9 +177,11 @@ class EventSource:
     def _inventory(self) -> dict[str, VMRecord]:
         return {record.id: record for record in self._host.driver.vms.list()}
 
-    def _pushed(self, pushed: _Pushed, end: Callable[[], None], deadline: float | None) -> Generator[Any, None, None]:
+    def _pushed(
+        self, pushed: queue.SimpleQueue[_Told], end: Callable[[], None], deadline: float | None
+    ) -> Generator[Any, None, None]:
         clock = self._host.clock
-        came: list[Change | Occurrence] = []
+        came: list[_Told] = []
 
         def now() -> Any:  # mypy makes an object of what is None or one of two
             with contextlib.suppress(queue.Empty):
@@ -198,6 +203,8 @@ class EventSource:
                     happened = wait_until(now, clock=clock, timeout=left, what="an event", pause=pause)
                 except Timeout:
                     return
+                if isinstance(happened, HyperkitError):
+                    raise happened
                 yield from events_of(happened, clock.utcnow())
         finally:
             end()

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyperkit.testing.beds import Backdoor, Bed, Image, Machine, Shape
+    from hyperkit.testing.backdoor import Backdoor, Network, Plug, Shape
+    from hyperkit.testing.beds import Bed, Image, Machine
     from hyperkit.testing.calls import Call, Calls
     from hyperkit.testing.fake import Fake, fake_host
     from hyperkit.testing.faults import Fault, Faults
@@ -26,6 +27,8 @@ __all__ = [
     "Image",
     "Inside",
     "Machine",
+    "Network",
+    "Plug",
     "Shape",
     "fake_host",
     "seed",
@@ -34,7 +37,8 @@ __all__ = [
 # Imported on first use: pytest loads the plugin, and with it this, in every run of everybody who has hyperkit; and it
 # can rewrite the suite's assertions only of modules that nobody imported before.
 _HOME = {
-    **dict.fromkeys(("Backdoor", "Bed", "Image", "Machine", "Shape"), "beds"),
+    **dict.fromkeys(("Backdoor", "Network", "Plug", "Shape"), "backdoor"),
+    **dict.fromkeys(("Bed", "Image", "Machine"), "beds"),
     **dict.fromkeys(("Call", "Calls"), "calls"),
     **dict.fromkeys(("Commands", "Inside"), "inside"),
     **dict.fromkeys(("Fake", "fake_host"), "fake"),

@@ -7,7 +7,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import ClassVar, Protocol, Self, Unpack, cast
+from typing import ClassVar, Self, Unpack, cast
 
 import attrs
 
@@ -17,86 +17,12 @@ from hyperkit.host import Host
 from hyperkit.records import HypervisorType
 from hyperkit.specs import DiskBus, DiskSpec, KernelBoot, SwitchKind, VMFields
 from hyperkit.specs.container import ContainerSpec
-from hyperkit.states import PowerState
 from hyperkit.switch import Switch
 from hyperkit.tasks import wait_until
+from hyperkit.testing.backdoor import Backdoor
 from hyperkit.testing.inside import Commands, Inside
 from hyperkit.units import MiB
 from hyperkit.vm import VM
-
-
-@attrs.frozen(kw_only=True)
-class Shape:
-    """What a VM is, as the host's own tools tell it: of sizes, what the next start or the present run has."""
-
-    name: str
-    cpus: int
-    memory: int
-    disks: frozenset[str]
-    macs: frozenset[str]
-
-
-class Backdoor(Protocol):
-    """Looks at the host, and changes it, without hyperkit, so that no method is tested with itself."""
-
-    def vm_ids(self) -> set[str]:
-        """The ids of all VMs."""
-        ...
-
-    def power_state(self, vm_id: str) -> PowerState | None:
-        """What a VM is doing; None if there is none of this id."""
-        ...
-
-    def shape(self, vm_id: str) -> Shape:
-        """What a VM is made of."""
-        ...
-
-    def snapshots(self, vm_id: str) -> dict[str, str | None]:
-        """The names of a VM's snapshots, which the test made different, each with its parent's."""
-        ...
-
-    def switch_names(self) -> set[str]:
-        """The names of all virtual switches."""
-        ...
-
-    def files(self) -> set[str]:
-        """The paths of all files in the datastores."""
-        ...
-
-    def capacity(self, datastore: str) -> int:
-        """The bytes that the datastore of this name has in all."""
-        ...
-
-    def disk_size(self, path: str) -> int:
-        """The bytes that a guest would see of a disk image."""
-        ...
-
-    def disk_space(self, path: str) -> int:
-        """The bytes of the datastore that a disk image takes."""
-        ...
-
-    def make_disk(self, size: int) -> str:
-        """Make a disk image in a datastore, as somebody without hyperkit would, and return its path."""
-        ...
-
-    def remove(self, path: str) -> None:
-        """Remove a file from a datastore."""
-        ...
-
-    def write(self, path: str, offset: int, data: bytes) -> None:
-        """Write into the disk of a VM that is off, as its guest would have; only with the fact `Bed.content`."""
-        ...
-
-    def read(self, path: str, offset: int, length: int) -> bytes:
-        """Read what a guest would see of the disk of a VM that is off; only with the fact `Bed.content`."""
-        ...
-
-    def boot_id(self, vm_id: str) -> str | None:
-        """What the guest that runs in a VM calls its present boot, and no other one; only with the fact `Bed.boots`.
-
-        Linux has it in ``/proc/sys/kernel/random/boot_id``. None while no guest answers: it is asked again.
-        """
-        ...
 
 
 @attrs.frozen(kw_only=True)

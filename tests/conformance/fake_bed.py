@@ -9,6 +9,7 @@ import attrs
 
 import hyperkit
 from hyperkit import (
+    Allocation,
     ContainerSpec,
     DiskBus,
     DiskSpec,
@@ -28,7 +29,8 @@ from hyperkit.backends.fake.world import IMAGES, World
 from hyperkit.connection import Wrapper
 from hyperkit.guest_records import CommandResult
 from hyperkit.png import size_of
-from hyperkit.testing.beds import Backdoor, Bed, Image, Machine, Shape
+from hyperkit.testing.backdoor import Backdoor, Network, Plug, Shape
+from hyperkit.testing.beds import Bed, Image, Machine
 from hyperkit.testing.inside import Commands
 
 _numbers = itertools.count(1)
@@ -58,12 +60,32 @@ class FakeBackdoor:
             macs=frozenset(nic.mac for nic in record.nics),
         )
 
+    def allocations(self, vm_id: str) -> tuple[Allocation, Allocation]:
+        record = self._world.machines[vm_id].record
+        return record.cpu_allocation, record.memory_allocation
+
+    def plugs(self, vm_id: str) -> dict[str, Plug]:
+        record = self._world.machines[vm_id].record
+        return {nic.mac: Plug(nic.switch, nic.vlan, nic.link_up) for nic in record.nics}
+
     def snapshots(self, vm_id: str) -> dict[str, str | None]:
         records = {saved.record.id: saved.record for saved in self._world.machines[vm_id].snapshots.values()}
         return {r.name: records[r.parent_id].name if r.parent_id else None for r in records.values()}
 
     def switch_names(self) -> set[str]:
         return {switch.name for switch in self._world.switches.values()}
+
+    def network(self, name: str) -> Network:
+        (switch,) = (switch for switch in self._world.switches.values() if switch.name == name)
+        return Network(
+            uplink=switch.uplink,
+            subnet=switch.subnet,
+            nat=switch.nat,
+            dhcp=switch.dhcp,
+            openvswitch=switch.openvswitch,
+            vlan=switch.vlan,
+            active=switch.active,
+        )
 
     def files(self) -> set[str]:
         return set(self._world.volumes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import itertools
 import json
 import os
@@ -16,8 +17,8 @@ import attrs
 import libvirt
 import libvirt_qemu
 
-from hyperkit import KiB, PowerState
-from hyperkit.testing.beds import Shape
+from hyperkit import Allocation, KiB, PowerState
+from hyperkit.testing.backdoor import Network, Plug, Shape
 from tests.beds.libvirt_qemu import ContainerRoot
 
 _STATES = {
@@ -57,6 +58,28 @@ class LibvirtBackdoor:
             macs=frozenset(mac.get("address", "") for mac in devices.iterfind("interface/mac")),
         )
 
+    def allocations(self, vm_id: str) -> tuple[Allocation, Allocation]:
+        domain = self.connection.lookupByUUIDString(vm_id)
+        cpu = domain.schedulerParametersFlags(libvirt.VIR_DOMAIN_AFFECT_CURRENT)
+        scope = "global" if "global_quota" in cpu else "vcpu"  # of a container, whose only quota is of all of it
+        period, quota = cpu[f"{scope}_period"], cpu[f"{scope}_quota"]
+        kib = domain.memoryParameters(libvirt.VIR_DOMAIN_AFFECT_CURRENT)["hard_limit"]
+        return (
+            # 1024 is the normal weight of control groups version 1, which the bed has; 2**53 - 1 KiB is no limit
+            # (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED).
+            Allocation(limit=quota * 1000 // period if quota > 0 else None, shares=cpu["cpu_shares"] * 100 // 1024),
+            Allocation(limit=kib * KiB if kib < 2**53 - 1 else None),
+        )
+
+    def plugs(self, vm_id: str) -> dict[str, Plug]:
+        found = {}
+        for nic in ElementTree.fromstring(self.connection.lookupByUUIDString(vm_id).XMLDesc()).iterfind(
+            "devices/interface"
+        ):
+            network, link = _attribute(nic, "source", "network"), _attribute(nic, "link", "state")
+            found[_attribute(nic, "mac", "address") or ""] = Plug(network, _vlan(nic), link != "down")
+        return found
+
     def snapshots(self, vm_id: str) -> dict[str, str | None]:
         found = self.connection.lookupByUUIDString(vm_id).listAllSnapshots()
         trees = [ElementTree.fromstring(snapshot.getXMLDesc()) for snapshot in found]
@@ -66,6 +89,35 @@ class LibvirtBackdoor:
 
     def switch_names(self) -> set[str]:
         return {network.name() for network in self.connection.listAllNetworks()}
+
+    def network(self, name: str) -> Network:
+        network = self.connection.networkLookupByName(name)
+        tree = ElementTree.fromstring(network.XMLDesc())
+        mode, address = _attribute(tree, "forward", "mode"), tree.find("ip")
+        uplink = _attribute(tree, "bridge", "name") or _attribute(tree, "forward/interface", "dev")
+        subnet = None
+        if address is not None:
+            length = address.get("prefix") or address.get("netmask")
+            subnet = str(ipaddress.ip_interface(f"{address.get('address')}/{length}").network)
+        return Network(
+            uplink=uplink if mode == "bridge" else None,
+            subnet=subnet,
+            nat=mode == "nat",
+            dhcp=tree.find("ip/dhcp") is not None,
+            openvswitch=_attribute(tree, "virtualport", "type") == "openvswitch",
+            vlan=_vlan(tree),
+            active=bool(network.isActive()),
+        )
+
+
+def _attribute(tree: ElementTree.Element, path: str, name: str) -> str | None:
+    found = tree.find(path)
+    return None if found is None else found.get(name)
+
+
+def _vlan(tree: ElementTree.Element) -> int | None:
+    """Of a NIC or network; Open vSwitch's 0 is none."""
+    return int(_attribute(tree, "vlan/tag", "id") or 0) or None
 
 
 class QemuBackdoor(LibvirtBackdoor):

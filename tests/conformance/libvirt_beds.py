@@ -13,7 +13,8 @@ import libvirt
 
 import hyperkit
 from hyperkit import ContainerSpec, DiskBus, DiskSpec, Host, HypervisorType, KernelBoot, KiB, MiB, NicSpec
-from hyperkit.testing.beds import Backdoor, Bed, Image, Machine
+from hyperkit.testing.backdoor import Backdoor
+from hyperkit.testing.beds import Bed, Image, Machine
 from hyperkit.testing.inside import Commands
 from tests.beds.libvirt_qemu import ContainerRoot, LibvirtHost, guest_image
 from tests.beds.libvirt_qemu.cgroups import may_lock

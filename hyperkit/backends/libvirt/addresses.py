@@ -13,6 +13,7 @@ from typing import Any
 import libvirt
 
 from hyperkit.backends.libvirt import agent, errors
+from hyperkit.backends.libvirt.late import Late, Patience
 from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.errors import BackendError
 from hyperkit.ids import normalize_mac
@@ -28,8 +29,8 @@ _SECONDS = 2
 """How long an agent may take."""
 
 
-def addresses(domain: Any) -> Sequence[AddressRecord]:
-    """Three or four calls of a domain that runs."""
+def addresses(domain: Any, patience: Patience) -> Sequence[AddressRecord]:
+    """Three or four calls of a domain that runs, each bounded in time where it asks a source."""
     if not domain.isActive():
         return []
     tree = parse_domain(domain.XMLDesc(0))
@@ -37,7 +38,7 @@ def addresses(domain: Any) -> Sequence[AddressRecord]:
     nics = {mac.get("address", "").lower() for mac in tree.iterfind("devices/interface/mac")}
     if tree.find(_AGENT) is not None and (found := _of_nics(_from_agent(domain), nics)):
         return found
-    return _of_nics((each for source in _OUTSIDE for each in _from_outside(domain, source)), nics)
+    return _of_nics((each for source in _OUTSIDE for each in _from_outside(domain, source, patience)), nics)
 
 
 def _of_nics(records: Iterator[AddressRecord], nics: set[str]) -> list[AddressRecord]:
@@ -60,9 +61,11 @@ def _from_agent(domain: Any) -> Iterator[AddressRecord]:
             yield from _record(interface.get("hardware-address"), entry, "ip-address", "agent")
 
 
-def _from_outside(domain: Any, source: str) -> Iterator[AddressRecord]:
+def _from_outside(domain: Any, source: str, patience: Patience) -> Iterator[AddressRecord]:
     try:
-        interfaces = domain.interfaceAddresses(_OUTSIDE[source], 0)
+        interfaces = patience.call(lambda: domain.interfaceAddresses(_OUTSIDE[source], 0))
+    except Late:
+        return
     except libvirt.libvirtError as error:
         _pass_on_what_matters(error)
         return

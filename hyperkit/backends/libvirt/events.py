@@ -6,11 +6,13 @@ one read. What libvirt has no event for (autostart, saved memory thrown away) is
 a while, as is what happened while the daemon was away.
 
 One named thread for each connection that somebody listens on does that, with a session of its own; it ends with the
-last listener.
+last listener. Whatever goes wrong in it is logged, and it reads anew; should it end all the same, those who listen hear
+of it.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
@@ -27,11 +29,13 @@ from hyperkit.backends.libvirt.loop import ensure_running
 from hyperkit.backends.libvirt.signals import Note, register
 from hyperkit.backends.libvirt.vms import VMs
 from hyperkit.driver import Change, IOFailure, JobEnd, Occurrence, Reboot
-from hyperkit.errors import HyperkitError, NotFound, Unsupported
+from hyperkit.errors import BackendError, HyperkitError, InvalidState, NotFound, Unsupported
 from hyperkit.records import VMRecord, changed
 from hyperkit.states import PowerState
 
-Sink = Callable[[Change | Occurrence], None]
+log = logging.getLogger("hyperkit")
+
+Sink = Callable[[Change | Occurrence | HyperkitError], None]
 
 _TOGETHER = 0.05
 """Seconds without an event after which those that came are one group; libvirt reports a start in four."""
@@ -53,6 +57,13 @@ class _Join:
     sink: Sink
     done: threading.Event = attrs.field(factory=threading.Event)
     error: Exception | None = None
+
+    def end(self, error: HyperkitError) -> None:
+        """He hears no more, and why; if he does not listen yet, he will not."""
+        if self.done.is_set():
+            self.sink(error)
+        self.error = error
+        self.done.set()
 
 
 class _Lost:
@@ -127,6 +138,8 @@ class _Watch:
         self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._joins = [first]
+        self._closed = False
+        self._logged = ""
         self._listening: list[_Join] = []
         self._known: dict[str, VMRecord] = {}
         self._rebooted: dict[str, float] = {}
@@ -137,7 +150,7 @@ class _Watch:
     def add(self, join: _Join) -> bool:
         """Take one more listener, unless the last has gone."""
         with self._lock:
-            if not self._joins:
+            if self._closed or not self._joins:
                 return False
             self._joins.append(join)
         self._messages.put(join)
@@ -150,8 +163,7 @@ class _Watch:
         self._messages.put(_LOST)  # wakes the thread, if only to see that nobody is left
 
     def close(self) -> None:
-        with self._lock:
-            self._joins.clear()
+        self._closed = True
         self._messages.put(_LOST)
 
     def forget(self) -> None:
@@ -163,10 +175,22 @@ class _Watch:
 
     def _run(self) -> None:
         try:
-            while self._joins:
+            while self._joins and not self._closed:
                 self._step(self._gather())
         finally:
+            self._end()
             self._leave()
+
+    def _end(self) -> None:
+        """Keep nobody waiting for what does not come any more."""
+        with self._lock:
+            left, self._joins = self._joins, []
+        for join in left:
+            join.end(
+                InvalidState(f"the connection to {self._connection.url} was closed")
+                if self._closed
+                else BackendError("nobody listens to libvirt's events any more: the thread that did has failed")
+            )
 
     def _gather(self) -> list[_Message]:
         """What has come, in one group; nothing if it is time to look by oneself."""
@@ -193,14 +217,23 @@ class _Watch:
                 self._look(vm_id, [note for note in notes if note.vm_id == vm_id])
             if fresh or joins or not came:
                 self._sweep()
-        except (libvirt.libvirtError, HyperkitError) as error:
-            self._leave()  # whatever it was, all is read again once the daemon answers
+            self._logged = ""
+        except Exception as error:
+            self._failed(error)
+            self._leave()  # whatever it was, all is read again once that succeeds
             for join in joins:
                 join.error = error
                 self.remove(join)
         self._listening = [join for join in (*self._listening, *joins) if join in self._joins]
         for join in joins:
             join.done.set()
+
+    def _failed(self, error: Exception) -> None:
+        """What no daemon that is away explains is logged, once for as long as it lasts."""
+        expected = isinstance(error, (libvirt.libvirtError, HyperkitError))
+        if not expected and repr(error) != self._logged:
+            log.error("%s: cannot read what an event was about, will read anew", self._connection.url, exc_info=error)
+            self._logged = repr(error)
 
     def _enter(self) -> None:
         session = self._connection.open()

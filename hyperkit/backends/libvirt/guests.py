@@ -12,6 +12,7 @@ import libvirt
 
 from hyperkit.backends.libvirt import agent, errors
 from hyperkit.backends.libvirt.addresses import addresses
+from hyperkit.backends.libvirt.late import Patience
 from hyperkit.checks import refuse
 from hyperkit.errors import NotFound, TaskFailed, Timeout
 from hyperkit.guest_records import CommandResult, FilesystemRecord, GuestRecord, UserRecord
@@ -37,10 +38,11 @@ class Guests:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._patience = Patience(connection.leave)
 
     def addresses(self, vm_id: str) -> Sequence[AddressRecord]:
         """Four or five calls; see `hyperkit.backends.libvirt.addresses`."""
-        return self._connection.repeat(lambda: addresses(self._connection.domain(vm_id)))
+        return self._connection.repeat(lambda: addresses(self._connection.domain(vm_id), self._patience))
 
     def ping(self, vm_id: str, timeout: float) -> None:
         """Two calls."""

@@ -62,9 +62,9 @@ def test_a_disk_that_the_vm_already_has_is_already_exists(bed: Bed) -> None:
 def test_a_disk_is_attached_to_a_running_vm(bed: Bed) -> None:
     vm = bed.running(disks=[SMALL])
     attached = vm.disks.attach(SMALL)
-    assert [disk.path for disk in bed.seen(vm).disks] == [vm.disks[0].path, attached.path]
-    vm.stop().start()
-    assert [disk.path for disk in bed.seen(vm).disks] == [vm.disks[0].path, attached.path]
+    for _ in now_and_after_a_restart(vm):
+        assert [disk.path for disk in bed.seen(vm).disks] == [vm.disks[0].path, attached.path]
+        assert bed.backdoor.shape(vm.id).disks == {vm.disks[0].path, attached.path}
 
 
 @behaviour(

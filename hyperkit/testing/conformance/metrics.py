@@ -72,7 +72,6 @@ def test_the_cpu_time_of_a_vm_that_runs_grows(bed: Bed) -> None:
     first = measured(bed, vm, 0.01)
     later = measured(bed, vm, (first.cpu_seconds or 0) + 0.1)
     rates = later.since(first)
-    rates = later.since(first)
     used = (later.cpu_seconds or 0) - (first.cpu_seconds or 0)
     assert rates.cpu is not None
     assert abs(rates.cpu * rates.seconds - used * 1000) < 0.001

@@ -129,6 +129,10 @@ def test_a_nic_moves_to_another_switch(bed: Bed) -> None:
     assert vm.nics[1].connect(there.name).switch == there.name
     moved = [((nic.id, nic.mac), nic.switch) for nic in bed.seen(vm).nics]
     assert moved == [(first, here.name), (second, there.name)]
+    assert {mac: plug.switch for mac, plug in bed.backdoor.plugs(vm.id).items()} == {
+        first[1]: here.name,
+        second[1]: there.name,
+    }
 
 
 @behaviour("nics.update", "A NIC is unplugged and stays in the VM.", requires=("attach", ANY_SWITCH))
@@ -139,6 +143,7 @@ def test_a_nic_is_unplugged_and_stays_in_the_vm(bed: Bed) -> None:
     there = bed.seen(vm).nics
     assert [(nic.id, nic.mac) for nic in there] == before
     assert there[0].switch is None
+    assert bed.backdoor.plugs(vm.id)[there[0].mac].switch is None
 
 
 @behaviour("nics.update", "A NIC's link goes down and up.", requires=("attach", "nic_link"))
@@ -148,6 +153,7 @@ def test_a_nics_link_goes_down_and_up(bed: Bed) -> None:
     for up in (False, True):
         assert vm.nics[0].set_link(up).link_up is up
         assert bed.seen(vm).nics[0].link_up is up
+        assert bed.backdoor.plugs(vm.id)[vm.nics[0].mac].link_up is up
 
 
 @behaviour("nics.update", "A NIC gets another address and keeps its place.", requires=("attach",))
@@ -188,6 +194,8 @@ def test_a_running_vms_nic_changes_switch_and_link(bed: Bed) -> None:
         now = bed.seen(vm).nics
         assert [(nic.switch, nic.link_up) for nic in now] == [(there.name, True), (here.name, False)]
         assert [nic.mac for nic in now] == macs
+        really = [bed.backdoor.plugs(vm.id)[mac] for mac in macs]
+        assert [(plug.switch, plug.link_up) for plug in really] == [(there.name, True), (here.name, False)]
 
 
 @behaviour("nics.update", "A NIC gets another VLAN, and none.", requires=("attach", "nic_vlan", ANY_SWITCH))
@@ -195,7 +203,7 @@ def test_a_nic_gets_another_vlan_and_none(bed: Bed) -> None:
     vm = bed.vm(nics=[NicSpec(switch=bed.vlan_switch().name, vlan=10)])
     for vlan in (20, None, 4094):
         assert vm.nics[0].set_vlan(vlan).vlan == vlan
-        assert bed.seen(vm).nics[0].vlan == vlan
+        assert bed.seen(vm).nics[0].vlan == bed.backdoor.plugs(vm.id)[vm.nics[0].mac].vlan == vlan
 
 
 @behaviour(
@@ -270,6 +278,7 @@ def test_a_running_vms_nic_is_unplugged_and_plugged_in(bed: Bed) -> None:
     for _ in now_and_after_a_restart(vm):
         now = bed.seen(vm).nics
         assert [nic.switch for nic in now] == [None, switch]
+        assert [bed.backdoor.plugs(vm.id)[mac].switch for mac in macs] == [None, switch]
         assert [nic.mac for nic in now] == macs
 
 

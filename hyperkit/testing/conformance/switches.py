@@ -42,6 +42,8 @@ def test_a_private_switch_has_neither_uplink_nor_subnet(bed: Bed) -> None:
     assert switch.name in bed.backdoor.switch_names()
     there = bed.second.switches.get(switch.id).record
     assert (there.kind, there.uplink, there.subnet) == (SwitchKind.PRIVATE, None, None)
+    really = bed.backdoor.network(switch.name)
+    assert (really.uplink, really.subnet, really.nat, really.dhcp) == (None, None, False, False)
     assert not there.dhcp
     assert not there.nat
 
@@ -57,6 +59,8 @@ def test_an_internal_switch_has_the_subnet_nat_and_dhcp_asked_for(bed: Bed) -> N
         switch = bed.host.switches.create(name, SwitchKind.INTERNAL, subnet=subnet, nat=nat, dhcp=dhcp)
         there = bed.second.switches.get(switch.id).record
         assert (there.kind, there.subnet, there.nat, there.dhcp) == (SwitchKind.INTERNAL, subnet, nat, dhcp)
+        really = bed.backdoor.network(name)
+        assert (really.subnet, really.nat, really.dhcp) == (subnet, nat, dhcp)
 
 
 @behaviour(
@@ -69,6 +73,7 @@ def test_an_external_switch_has_the_uplink_asked_for(bed: Bed) -> None:
     switch = bed.host.switches.create(bed.name_for("external"), SwitchKind.EXTERNAL, uplink=bed.uplink)
     there = bed.second.switches.get(switch.id).record
     assert (there.kind, there.uplink) == (SwitchKind.EXTERNAL, bed.uplink)
+    assert bed.backdoor.network(switch.name).uplink == bed.uplink
 
 
 @behaviour(
@@ -83,6 +88,8 @@ def test_a_switch_of_open_vswitch_has_the_bridge_asked_for(bed: Bed) -> None:
     there = bed.second.switches.get(switch.id).record
     assert (there.kind, there.uplink, there.openvswitch) == (SwitchKind.EXTERNAL, bridge, True)
     assert there.carries_vlans
+    really = bed.backdoor.network(name)
+    assert (really.uplink, really.openvswitch, really.vlan) == (bridge, True, None)
 
 
 @behaviour("switches.create", "A switch has the VLAN asked for.", requires=("switch_external", "switch_vlan"))
@@ -91,7 +98,7 @@ def test_a_switch_has_the_vlan_asked_for(bed: Bed) -> None:
     uplink = bed.open_vswitch if ovs else bed.uplink
     name = bed.name_for("vlan")
     switch = bed.host.switches.create(name, SwitchKind.EXTERNAL, uplink=uplink, openvswitch=ovs, vlan=42)
-    assert bed.second.switches.get(switch.id).record.vlan == 42
+    assert bed.second.switches.get(switch.id).record.vlan == bed.backdoor.network(name).vlan == 42
 
 
 def leasing(bed: Bed, *leases: StaticLease) -> Switch:
@@ -119,6 +126,7 @@ def test_a_new_switch_is_active(bed: Bed) -> None:
     switch = bed.switch()
     assert switch.record.active
     assert bed.second.switches.get(switch.id).record.active
+    assert bed.backdoor.network(switch.name).active
 
 
 @behaviour(

@@ -153,6 +153,7 @@ def test_a_nic_without_an_address_gets_one_of_its_own(bed: Bed) -> None:
     one, other = bed.vm(nics=[NicSpec(), NicSpec()]), bed.vm(nics=[NicSpec()])
     macs = [nic.mac for vm in (one, other) for nic in bed.seen(vm).nics]
     assert len(set(macs)) == 3
+    assert bed.backdoor.shape(one.id).macs | bed.backdoor.shape(other.id).macs == set(macs)
     assert all(is_unicast(mac) for mac in macs)
 
 
@@ -176,7 +177,9 @@ def test_a_mac_address_that_another_vm_has_is_already_exists(bed: Bed) -> None:
 
 @behaviour("vms.create", "A NIC without a switch is plugged into none.")
 def test_a_nic_without_a_switch_is_plugged_into_none(bed: Bed) -> None:
-    nic = bed.seen(bed.vm(nics=[NicSpec()])).nics[0]
+    vm = bed.vm(nics=[NicSpec()])
+    nic = bed.seen(vm).nics[0]
+    assert bed.backdoor.plugs(vm.id)[nic.mac].switch is None
     assert nic.switch is None
     assert nic.record.switch_id is None
 
@@ -193,6 +196,7 @@ def test_a_nics_link_is_up_or_down_as_asked_for(bed: Bed) -> None:
     vm = bed.vm(nics=[NicSpec(link_up=False), NicSpec()])
     assert [nic.link_up for nic in bed.seen(vm).nics] == [False, True]
     assert [nic.link_up for nic in bed.seen(vm.start()).nics] == [False, True]
+    assert [bed.backdoor.plugs(vm.id)[nic.mac].link_up for nic in vm.nics] == [False, True]
 
 
 @behaviour("vms.create", "A NIC's VLAN is the one asked for.", requires=("nic_vlan", ANY_SWITCH))
@@ -200,6 +204,7 @@ def test_a_nics_vlan_is_the_one_asked_for(bed: Bed) -> None:
     switch = bed.vlan_switch().name
     vm = bed.vm(nics=[NicSpec(switch=switch, vlan=4094), NicSpec(switch=switch)])
     assert [nic.vlan for nic in bed.seen(vm).nics] == [4094, None]
+    assert [bed.backdoor.plugs(vm.id)[nic.mac].vlan for nic in vm.nics] == [4094, None]
 
 
 @behaviour(

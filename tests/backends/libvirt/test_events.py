@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import pytest
 
 import hyperkit
 from benchmarks.rpc_proxy import RpcProxy
 from hyperkit import (
+    BackendError,
     DiskSpec,
     Event,
     Host,
+    InvalidState,
     KernelBoot,
     MiB,
     NicSpec,
@@ -37,6 +40,7 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
 import libvirt_qemu  # noqa: E402
 
 from hyperkit.backends.libvirt import events  # noqa: E402
+from hyperkit.backends.libvirt.vms import VMs  # noqa: E402
 
 SMALL = 64 * MiB
 PATIENCE = 60.0
@@ -186,7 +190,8 @@ def test_the_thread_ends_with_the_last_listener_and_with_the_host(machine: Libvi
     assert watchers() == 1
     other.close()
     wait_for(lambda: watchers() == 0)
-    open_stream.close()  # type: ignore[attr-defined]
+    with pytest.raises(InvalidState, match="was closed"):
+        next(open_stream)
     late = host.events.stream(timeout=PATIENCE)
     vm.delete()
     assert told(late, 1) == [(VMDeleted,)]
@@ -262,10 +267,61 @@ def test_a_disk_without_room_is_told_and_a_guest_that_reboots(machine: LibvirtHo
     assert (type(rebooted), rebooted.vm_id) == (VMRebooted, vm.id)
 
 
+def broken_once(monkeypatch: pytest.MonkeyPatch, owner: Any, method: str, error: BaseException) -> None:
+    """Have the next call of a method fail in a way that nobody foresaw."""
+    whole, errors = getattr(owner, method), [error]
+
+    def call(*args: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return whole(*args)
+
+    monkeypatch.setattr(owner, method, call)
+
+
+def test_a_reading_that_fails_in_a_way_nobody_foresaw_is_logged_and_made_again(
+    host: Host, raw: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    vm = host.vms.create("vm", memory=SMALL)
+    stream = host.events.stream(timeout=PATIENCE)
+    broken_once(monkeypatch, VMs, "get", ParseError("no such entity"))
+    raw.lookupByUUIDString(vm.id).create()
+    assert told(stream, 1) == [(VMStateChanged, OFF, ON)]
+    (record,) = [each for each in caplog.records if each.exc_info]
+    assert (record.name, record.levelname) == ("hyperkit", "ERROR")
+    assert "no such entity" in caplog.text
+    second = host.events.stream(timeout=PATIENCE)
+    vm.stop()
+    assert [told(each, 1) for each in (stream, second)] == [[(VMStateChanged, ON, OFF)]] * 2
+
+
+def test_who_wants_to_listen_hears_of_a_first_reading_that_fails(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_once(monkeypatch, events._Watch, "_sweep", ParseError("no such entity"))
+    with pytest.raises(BackendError, match="no such entity"):
+        host.events.stream(timeout=PATIENCE)
+    assert list(host.events.stream(timeout=0.5)) == []
+
+
+def test_a_thread_that_ends_all_the_same_keeps_nobody_waiting(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for(lambda: watchers() == 0)
+    ends: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", ends.append)
+    stream = host.events.stream(timeout=PATIENCE)
+    broken_once(monkeypatch, events._Watch, "_sweep", SystemExit("cannot be"))  # no Exception
+    with pytest.raises(BackendError, match="nobody listens"):  # who is about to listen
+        host.events.stream(timeout=PATIENCE)
+    with pytest.raises(BackendError, match="nobody listens"):  # and who does
+        next(stream)
+    again = host.events.stream(timeout=PATIENCE)
+    host.vms.create("vm", memory=SMALL)
+    assert told(again, 1) == [(VMCreated,)]
+    assert [str(end.exc_value) for end in ends] == ["cannot be"]
+
+
 def test_a_vm_that_hangs_does_not_stall_the_others_events(
     machine: LibvirtHost, host: Host, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hyperkit.backends.libvirt.stats.PATIENCE", 2.0)
+    monkeypatch.setattr("hyperkit.backends.libvirt.late.PATIENCE", 2.0)
     ill, well = (host.vms.create(name, memory=SMALL).start().pause() for name in ("ill", "well"))
     stream = host.events.stream(timeout=PATIENCE)
     with machine.hung_qemu("ill"):

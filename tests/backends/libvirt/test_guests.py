@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from tests.beds.libvirt_qemu import LibvirtHost, domain_xml, guest_image, missin
 libvirt = pytest.importorskip("libvirt")
 import libvirt_qemu  # noqa: E402
 
+from hyperkit.backends.libvirt import late  # noqa: E402
 from hyperkit.backends.libvirt.connection import Connection  # noqa: E402
 from hyperkit.backends.libvirt.guests import Guests  # noqa: E402
 from hyperkit.backends.libvirt.switches import Switches  # noqa: E402
@@ -97,6 +99,9 @@ class Domain:
     def interfaceAddresses(self, source: int, _flags: int) -> Any:  # noqa: N802
         if self._says[source] is None:
             raise libvirt.libvirtError("no such source")
+        if isinstance(self._says[source], threading.Event):
+            self._says[source].wait()
+            return {}
         return self._says[source]
 
 
@@ -115,7 +120,7 @@ def agent_of_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(**sources: Any) -> list[AddressRecord]:
-    connection = SimpleNamespace(repeat=lambda read: read(), domain=lambda _: Domain(**sources))
+    connection = SimpleNamespace(repeat=lambda read: read(), leave=lambda: None, domain=lambda _: Domain(**sources))
     return list(Guests(connection).addresses("id"))  # type: ignore[arg-type]
 
 
@@ -168,6 +173,16 @@ def test_lease_and_arp_are_put_together() -> None:
         ("10.0.0.4", 24, "lease"),
         ("10.0.0.9", None, "arp"),
     ]
+
+
+def test_a_source_that_never_answers_takes_nothing_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(late, "PATIENCE", 0.2)
+    never = threading.Event()
+    try:
+        assert [each.address for each in ask(lease=never, arp=LEASE)] == ["10.0.0.4"]
+        assert ask(lease=LEASE, arp=never) == LEASED
+    finally:
+        never.set()
 
 
 def test_a_session_that_broke_is_an_error() -> None:

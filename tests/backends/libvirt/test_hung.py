@@ -5,6 +5,7 @@ The bounds on time are the subject: without them one such VM stops every program
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from tests.beds.libvirt_qemu import LibvirtHost, missing
 libvirt = pytest.importorskip("libvirt")
 pytestmark = pytest.mark.skipif(bool(missing()), reason="; ".join(missing()))
 
-from hyperkit.backends.libvirt import stats  # noqa: E402
+from hyperkit.backends.libvirt import late  # noqa: E402
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def machine() -> Iterator[LibvirtHost]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stats, "PATIENCE", 2.0)
+    monkeypatch.setattr(late, "PATIENCE", 2.0)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def in_time(call: Callable[[], T]) -> T:
 
 
 def late_calls() -> int:
-    return sum(thread.name == "hyperkit-statistics" for thread in threading.enumerate())
+    return sum(thread.name == "hyperkit-may-be-late" for thread in threading.enumerate())
 
 
 @contextmanager
@@ -76,6 +77,10 @@ def hung(machine: LibvirtHost, *vms: VM) -> Iterator[None]:
         for vm in vms:
             stack.enter_context(machine.hung_qemu(vm.name))
         yield
+    wait_until_nobody_is_late()
+
+
+def wait_until_nobody_is_late() -> None:
     deadline = time.monotonic() + LONG
     while late_calls():
         assert time.monotonic() < deadline
@@ -144,3 +149,19 @@ def test_a_host_is_closed_although_one_hangs(machine: LibvirtHost, host: Host) -
         with pytest.raises(hyperkit.InvalidState):
             other.vms.list()
     assert host.vms.get(ill.id).state is PowerState.PAUSED
+
+
+def test_leases_that_hang_hold_up_nobody_who_asks_for_addresses(machine: LibvirtHost, host: Host) -> None:
+    """The file that libvirt reads them from is on storage that does not answer."""
+    host.switches.create("lan", "internal", subnet="192.168.150.0/24", dhcp=True)
+    vm = host.vms.create("vm", memory=SMALL, nics=[NicSpec("lan")]).start().pause()
+    (leases,) = (machine.home / "lib/dnsmasq").glob("*.status")
+    leases.unlink()
+    os.mkfifo(leases)
+    try:
+        assert in_time(vm.addresses) == []
+        assert late_calls() > 0
+    finally:
+        leases.write_text("[]")
+    wait_until_nobody_is_late()
+    assert vm.addresses() == []

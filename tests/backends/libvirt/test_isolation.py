@@ -136,6 +136,23 @@ def test_guests_reach_each_other_on_one_switch_and_not_on_two(pair: Pair) -> Non
     assert lost not in b.wait_until_heard(sent(a, plain(MAC["a"])))
 
 
+def test_a_private_switch_does_not_lead_to_its_host(machine: LibvirtHost, pair: Pair) -> None:
+    """Neither by an address that the host has elsewhere, nor by one that it could have here; until it has it here."""
+    a, elsewhere = pair.wire("a"), "198.51.100.254"
+    native: Any = pair.host.native
+    bridge = native.networkLookupByName("lan").bridgeName()
+    a.run("ip addr replace $0/24 dev eth0", A4)
+    a.run("ip route replace $0/32 dev eth0", elsewhere)
+    try:
+        for address in (STRANGER4, elsewhere):
+            assert a.attempt("ping -c 2 -w 3 $0", address)[1] != 0
+        machine.run("ip", "addr", "add", f"{STRANGER4}/24", "dev", bridge)
+        a.run("ping -c 1 -w 60 $0", STRANGER4)
+    finally:
+        machine.run("ip", "addr", "flush", "dev", bridge)
+        a.run("ip route del $0/32 dev eth0", elsewhere)
+
+
 def test_isolated_ports_do_not_reach_each_other(pair: Pair) -> None:
     a, b = pair.wire("a"), pair.wire("b")
     pair.nic("a").set_policy(IsolationPolicy(isolated=True))

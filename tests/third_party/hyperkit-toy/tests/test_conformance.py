@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import hyperkit
-from hyperkit import Host, HypervisorType, MiB, PowerState
-from hyperkit.testing import Backdoor, Bed, Image, Machine, Shape
+from hyperkit import Allocation, Host, HypervisorType, MiB, PowerState
+from hyperkit.testing import Backdoor, Bed, Image, Machine, Network, Plug, Shape
 from hyperkit.testing.conformance import *  # noqa: F403
 
 
@@ -42,11 +42,25 @@ class ToyBackdoor:
             macs=frozenset(nic["mac"] for nic in data["nics"]),
         )
 
+    def allocations(self, vm_id: str) -> tuple[Allocation, Allocation]:
+        return Allocation(), Allocation()  # it controls nothing
+
+    def plugs(self, vm_id: str) -> dict[str, Plug]:
+        data = json.loads((self._root / "vms" / f"{vm_id}.json").read_text())
+        return {nic["mac"]: Plug(self._switches().get(nic["switch"])) for nic in data["nics"]}
+
     def snapshots(self, vm_id: str) -> dict[str, str | None]:
         return {}
 
     def switch_names(self) -> set[str]:
-        return {json.loads(path.read_text())["name"] for path in (self._root / "switches").glob("*.json")}
+        return set(self._switches().values())
+
+    def network(self, name: str) -> Network:
+        return Network()
+
+    def _switches(self) -> dict[str, str]:
+        found = [json.loads(path.read_text()) for path in (self._root / "switches").glob("*.json")]
+        return {data["id"]: data["name"] for data in found}
 
     def files(self) -> set[str]:
         return {str(path) for path in (self._root / "images").iterdir()}
