@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from hyperkit import DiskBus, DiskFormat, Firmware, KiB, PowerState, SwitchKind
+from hyperkit import DiskBus, DiskFormat, KiB, PowerState, SwitchKind
 from hyperkit.records import VMRecord
 from hyperkit.testing.lockstep import Lockstep
+from hyperkit.testing.lockstep.compare import Outcome
 from hyperkit.testing.lockstep.machine import HOLDS_POWER
-from hyperkit.testing.lockstep.script import New, Step
+from hyperkit.testing.lockstep.script import New, Ref, Step
 
 
 class QemuLockstep(Lockstep):
@@ -19,36 +20,86 @@ class QemuLockstep(Lockstep):
     buses = (DiskBus.SCSI, DiskBus.VIRTIO, DiskBus.SATA)
     models = ("e1000e", "virtio")
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._grown: set[str] = set()
+        """VMs that may have CPUs which were added while they ran."""
+
+    def do(self, what: str, target: Ref, method: str, *args: Any, result: str = "", **fields: Any) -> Outcome:
+        outcome = super().do(what, target, method, *args, result=result, **fields)
+        if fields.get("cpus") and outcome.error is None:
+            self._grown.add(target.name)
+        return outcome
+
     def spared(self, step: Step, vm: VMRecord | None) -> str:
         if step.what == "vm.start" and vm is not None and vm.memory_allocation.limit:
             return "the machine below may not raise the limit of locked memory"
-        if step.what == "snapshot.delete" and self._left_disks(step):
-            return "libvirt deletes a snapshot of a running VM from the disks that it still has"
-        if step.what == "snapshots.create" and vm is not None:
-            if step.fields.get("quiesce"):
-                return "a guest with an agent would have to be booted"
-            if step.fields.get("memory") is False and vm.state in HOLDS_POWER:
-                return "a VM's snapshots are of one kind, which the first one decides"
-            formats = {disk.format for disk in vm.disks if not disk.read_only}
-            if formats != {DiskFormat.QCOW2}:
-                return "QEMU keeps snapshots in qcow2 disks"
-            if vm.firmware is Firmware.UEFI and vm.state is not PowerState.OFF:
-                return "libvirt cannot keep the memory of a VM with UEFI"
-        if vm is not None and step.what not in ("vm.configure", "vm.rename") and self._shares(vm):
+        if step.what == "vm.start" and vm is not None and vm.state is PowerState.OFF:
+            self._grown.discard(step.target.name)
+        if step.what.startswith("snapshot"):
+            return self._spared_snapshot(step, vm)
+        if vm is not None and step.method == "configure" and self._shrinks(step, vm):
+            return "a guest would have to let go of it"
+        if vm is not None and step.method not in ("configure", "rename") and self._shares(vm):
             return "QEMU locks the images of a VM that runs"
+        if self._covered(step):
+            return "the disk goes on in files that lie on this one"
         if step.what == "disk.resize" and vm and self.holds_power(step.target.name) and self._read_only(step):
             return "QEMU does not grow a read-only disk"
         if step.what == "disk.resize" and vm is not None and vm.state is PowerState.OFF:
             return self._takes_more(step)
         return _odd_specs(step)
 
-    def _left_disks(self, step: Step) -> bool:
-        """Whether the snapshot's VM runs, and has had disks taken away or given since."""
+    def _spared_snapshot(self, step: Step, vm: VMRecord | None) -> str:
+        if vm is not None and step.what == "snapshots.create":
+            if self._shares(vm):
+                return "QEMU locks the images of a VM that runs"
+            return self._spared_new(step.target.name, vm)
         snapshot = step.target.on(self.pair.fake.names)
-        vm = self.pair.fake.survey.vms[self.pair.fake.labels.vm(snapshot.vm.id)]
+        name = self.pair.fake.labels.vm(snapshot.vm.id)
+        there = self.pair.fake.survey.vms.get(name)
+        saved = self._fake.world.machines[there.id].snapshots if there else {}
+        if there is None or snapshot.id not in saved:
+            return ""
+        then = saved[snapshot.id]
+        renamed = then.record.memory and then.vm.name != there.name
+        if step.what == "snapshot.revert" and not then.internal and renamed:
+            return "libvirt restores memory from a file only under the name that the VM had"
+        disks = {disk.path for disk in there.disks}
+        left = any({disk.path for disk in each.vm.disks} != disks for each in saved.values())
+        if step.what == "snapshot.delete" and then.internal and there.state in HOLDS_POWER and left:
+            return "libvirt deletes a snapshot of a running VM from the disks that it still has"
+        return ""
+
+    def _spared_new(self, name: str, vm: VMRecord) -> str:
+        writable = [disk for disk in vm.disks if not disk.read_only]
+        if not writable:
+            return "libvirt takes no snapshot of a VM without a disk that is written to"
+        others = (other for other in self.pair.fake.survey.vms.values() if other.id != vm.id)
+        if {disk.path for disk in writable} & {disk.path for other in others for disk in other.disks}:
+            return "another VM has the disk too, and would write on into what the snapshot holds"
         saved = self._fake.world.machines[vm.id].snapshots.values()
-        disks = {disk.path for disk in vm.disks}
-        return vm.state in HOLDS_POWER and any({disk.path for disk in each.vm.disks} != disks for each in saved)
+        if saved and not any(each.internal for each in saved):
+            return ""
+        if name in self._grown and vm.state in HOLDS_POWER:
+            return "the fake does not know which CPUs a VM began with, of which libvirt makes another kind of snapshot"
+        there = self.pair.host.survey.vms[name]
+        if any(disk.format is DiskFormat.RAW for disk in writable) and any(disk.chain for disk in there.disks):
+            return "a raw disk goes on in qcow2 files, which can hold the other kind"
+        return ""
+
+    def _covered(self, step: Step) -> bool:
+        """Whether it asks for a file that other files lie on, and that no VM has."""
+        used = {self.pair.fake.labels.file(disk.path) for vm in self.pair.fake.survey.vms.values() for disk in vm.disks}
+        wanted = [*step.args, *(spec.get("path") for spec in _specs(step))]
+        names = {ref.name for ref in wanted if isinstance(ref, Ref)}
+        covered = self.pair.host.labels.covered
+        return bool(names & covered if step.what != "volumes.get" else names & covered - used)
+
+    @staticmethod
+    def _shrinks(step: Step, vm: VMRecord) -> bool:
+        less = {size for size in ("cpus", "memory") if step.fields.get(size, getattr(vm, size)) < getattr(vm, size)}
+        return vm.state is PowerState.RUNNING and ("cpus" in less or ("memory" in less and bool(vm.dimms)))
 
     def _shares(self, vm: VMRecord) -> bool:
         """Whether a VM that runs has an image of this one too, as a disk or as the base of one."""

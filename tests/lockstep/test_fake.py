@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import hyperkit
-from hyperkit import MiB
+from hyperkit import DiskFormat, MiB
 from hyperkit.driver import Driver
 from hyperkit.errors import ResourceExhausted
 from hyperkit.instrument import intercept
-from hyperkit.testing.lockstep import Coverage, Divergence, lockstep
+from hyperkit.records import DiskRecord
+from hyperkit.testing.lockstep import Coverage, Divergence, Lockstep, lockstep
+from hyperkit.testing.lockstep.compare import Labels, normal
 from hyperkit.testing.lockstep.script import Ref, Step
 from hyperkit.testing.lockstep.sides import Pair, Side
 from tests.conformance.mutants import BY_TEST
@@ -53,7 +56,7 @@ def test_two_fakes_agree(bed: StillBed, report: Report) -> None:
 @pytest.mark.parametrize("test", FOUND)
 def test_a_mutant_is_found(test: str) -> None:
     with StillBed(wrap=BY_TEST[test].wrap) as bed, pytest.raises(Divergence):
-        lockstep(bed, steps=ENOUGH, shrink=False)
+        lockstep(bed, steps=ENOUGH, shrink=0)
 
 
 def test_the_same_seed_gives_the_same_steps() -> None:
@@ -79,6 +82,42 @@ def test_what_is_found_is_made_small_and_told_as_a_script() -> None:
             exec(line, names)
         made = [value for value in names.values() if isinstance(value, hyperkit.VM)]
         assert any(vm.refresh().notes not in script[-1] for vm in made) or len(made) > 1
+
+
+def test_when_the_time_for_shorter_scripts_is_over_no_run_begins() -> None:
+    class Counting(Lockstep):
+        after = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            type(self).after += type(self).first is not None
+
+    runs: list[type[Counting]] = []
+
+    class Told(Counting):
+        def __init_subclass__(cls) -> None:
+            runs.append(cls)
+
+    mutant = BY_TEST["test_notes_come_back_character_for_character"]
+    with StillBed(wrap=mutant.wrap) as bed, pytest.raises(Divergence, match="notes"):
+        lockstep(bed, steps=ENOUGH, length=10, shrink=1e-9, machine=Told)
+    (run,) = runs
+    assert run.after == 0
+
+
+def test_a_disk_that_goes_on_in_other_files_is_one_disk() -> None:
+    labels = Labels(())
+    labels.discover("/a.raw", "")
+    labels.layers = {"/a.1.qcow2": "/a.raw", "/a.memory": None}
+    labels.formats = {"/a.raw": "raw"}
+    fields: dict[str, Any] = {"id": "sda", "size": MiB}
+    before = DiskRecord(path="/a.raw", format=DiskFormat.RAW, **fields)
+    after = DiskRecord(path="/a.1.qcow2", format=DiskFormat.QCOW2, chain=("/a.raw",), **fields)
+    assert normal(before, labels) == normal(after, labels)
+    assert labels.file("/a.1.qcow2") == "file1"
+    assert labels.covered == {"file1"}
+    labels.forget({"/a.raw"})
+    assert not labels.covered
 
 
 def test_a_run_that_only_collects_refusals_fails() -> None:

@@ -24,11 +24,13 @@ SEED = int(os.environ.get("HYPERKIT_LOCKSTEP_SEED", "1"))
 MUST = frozenset(
     {
         *("vms.create", "vm.configure", "vm.rename", "vm.delete", "reconnect"),
-        *("vm.start", "vm.stop", "vm.pause", "vm.resume", "vm.suspend", "vm.reset", "vm.reboot", "vm.shutdown"),
-        *("disk.attach", "disk.detach", "disk.resize", "cdrom.insert", "cdrom.eject"),
-        *("nic.attach", "nic.detach", "nic.disconnect", "nic.set_link", "nic.set_mac"),
-        *("snapshots.create", "snapshot.revert", "snapshot.rename", "snapshot.delete"),
-        *("switches.create", "switch.delete", "volumes.create", "volume.delete"),
+        *("vm.start", "vm.stop", "vm.pause", "vm.resume", "vm.reset", "vm.reboot", "vm.shutdown"),
+        *("vm.suspend", "vm.discard_suspended", "cpus.configure (hot)", "memory.configure (hot)"),
+        *("disk.attach", "disk.attach (hot)", "disk.detach", "disk.resize", "cdrom.insert", "cdrom.eject"),
+        *("nic.attach", "nic.attach (hot)", "nic.detach", "nic.connect", "nic.disconnect", "nic.set_link"),
+        *("nic.set_mac", "nic.set_policy", "nic.set_policy (hot)"),
+        *("snapshots.create", "snapshots.create (hot)", "snapshot.revert", "snapshot.rename", "snapshot.delete"),
+        *("switches.create", "switch.configure", "switch.delete", "volumes.create", "volume.delete"),
     }
 )
 """What must have been done at least once, not only asked for."""

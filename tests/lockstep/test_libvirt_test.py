@@ -14,6 +14,6 @@ from tests.lockstep.machines import TestDriverLockstep
 
 def test_the_test_driver_and_a_fake_agree(report: Report) -> None:
     with LibvirtTestBed() as bed:
-        coverage = lockstep(bed, steps=300, machine=TestDriverLockstep, shrink=False)
+        coverage = lockstep(bed, steps=300, machine=TestDriverLockstep, shrink=0)
     report(coverage)
     coverage.check()

@@ -57,6 +57,7 @@ class FakeSnapshots:
         with world.lock:
             machine = world.machine(vm_id)
             self._check_name(machine, spec.name)
+            self._is_internal(machine, spec)
             if spec.quiesce and machine.record.state is PowerState.RUNNING and not hears(world, machine):
                 raise InvalidState(
                     f"cannot quiesce VM {machine.record.name!r}: its guest has no agent that answers",
@@ -64,7 +65,6 @@ class FakeSnapshots:
                     wanted="quiesced snapshot",
                     allowed=("snapshot with quiesce=False",),
                 )
-            self._is_internal(machine, spec)
             return world.job("saving", work)
 
     def _is_internal(self, machine: Machine, spec: SnapshotSpec) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from typing import Any
 
 import attrs
@@ -12,6 +13,8 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from hyperkit.capabilities import Capabilities
 from hyperkit.records import VMRecord
 from hyperkit.specs import Allocation, BootDevice, CpuTopology, DiskBus, DiskSpec, Firmware, NicSpec
+from hyperkit.specs.isolation import AclRule, IsolationPolicy
+from hyperkit.specs.lease import StaticLease
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.lockstep.script import New, Ref
 from hyperkit.units import KiB, MiB
@@ -23,6 +26,13 @@ NAMES = ("web", "db.1", "a b", "ünï-#3", "x" * 60)
 """What names begin with; a number is put behind."""
 NOTES = ("", "plain", "<a href=\"x\">&amp; 'b' ]]>", "two\nlines\ttabbed ", "漢字 😀 e\u0301", " ", "x" * 300)
 MEMORY = (16 * MiB, 20 * MiB, 48 * MiB)
+TRUNKS: tuple[tuple[int, ...], ...] = ((), (8, 9), (9, 8), (7,))
+RULES = (
+    AclRule("deny", "in", "tcp", remote="10.0.0.0/8", port=22),
+    AclRule("allow", "out", "udp", port=53),
+    AclRule("deny", "in", "icmp", remote="2001:db8::/32"),
+    AclRule("deny", "out"),
+)
 SIZES = (1 * MiB, 2 * MiB, 3 * MiB + 512, 8 * MiB)
 
 
@@ -108,9 +118,42 @@ def nics(draw: DrawFn, means: Means) -> New:
         fields["model"] = pick(draw, means.models)
     if means.able.nic_link and seldom(draw, 4):
         fields["link_up"] = False
-    if seldom(draw, 30):
+    if seldom(draw, 20):
         fields["vlan"] = 7
+        fields["trunk"] = pick(draw, TRUNKS)
+    if seldom(draw, 6):
+        fields["policy"] = draw(policies())
     return New(NicSpec, fields)
+
+
+@st.composite
+def policies(draw: DrawFn) -> New:
+    """What passes a card: any of it, also what the host is not able to keep out."""
+    flags = ("spoof_guard", "dhcp_guard", "router_guard", "isolated")
+    fields: dict[str, Any] = dict.fromkeys((flag for flag in flags if draw(st.booleans())), True)
+    if fields.get("spoof_guard") and draw(st.booleans()):
+        fields["addresses"] = ["192.168.150.10", "fd00::10"][: pick(draw, (1, 2))]
+    if seldom(draw, 10):
+        fields["promiscuous"] = True
+    if draw(st.booleans()):
+        fields["rules"] = draw(st.lists(st.sampled_from(RULES), max_size=3, unique=True))
+    return New(IsolationPolicy, fields)
+
+
+@st.composite
+def leases(draw: DrawFn, subnet: str | None) -> list[StaticLease]:
+    """Addresses to keep: mostly of the subnet, each once."""
+    network = IPv4Network(subnet or "192.168.150.0/24")
+    hosts = [str(network[number]) for number in (10, 11, 12)]
+    macs = draw(st.lists(st.sampled_from(MACS), max_size=3, unique=True))
+    named = draw(st.booleans())
+    made = [
+        StaticLease(mac, address, f"host{number}" if named else "")
+        for number, (mac, address) in enumerate(zip(macs, hosts, strict=False))
+    ]
+    if seldom(draw, 6):
+        made.append(StaticLease(pick(draw, MACS), pick(draw, (hosts[0], "10.1.2.3", str(network[1])))))
+    return made
 
 
 def allocations(able: Capabilities, cpus: int, memory: int) -> tuple[SearchStrategy[Allocation], ...]:

@@ -24,7 +24,10 @@ from hyperkit.records import (
 )
 
 LEFT_OUT: Mapping[type, Mapping[str, str]] = {
-    DiskRecord: {"id": "each host has its own words for where a disk is attached; that it stays is looked at apart"},
+    DiskRecord: {
+        "id": "each host has its own words for where a disk is attached; that it stays is looked at apart",
+        "chain": "where a snapshot begins new files, all of them are the disk; it is known by the first",
+    },
     NicRecord: {"id": "as a disk's"},
     CdromRecord: {"id": "as a disk's"},
     SnapshotRecord: {"created": "the two sides have clocks of their own"},
@@ -43,13 +46,19 @@ class Labels:
 
     Ids of VMs, switches and snapshots become the variable they are kept in, and so do the paths of files that were
     not there at the beginning: ``file3`` is the third that was seen. Hosts name files in their own ways, and one may
-    give the path of a file that is gone to the next. A MAC address or a file's name that was asked for stays as it
-    is. An address that the host chose is numbered as well: both sides see them in one order.
+    give the path of a file that is gone to the next. A host may begin new files where a snapshot is taken or brought
+    back (`DiskRecord.chain`): these are called by the file that the disk began as. A MAC address or a file's name
+    that was asked for stays as it is. An address that the host chose is numbered as well: both sides see them in one
+    order.
     """
 
     def __init__(self, asked: Collection[str]) -> None:
         self.asked = asked
         self.files: dict[str, str] = {}
+        self.layers: dict[str, str | None] = {}
+        """Files that snapshots made, and the one that each disk began as; None of one that is no disk."""
+        self.formats: dict[str, str] = {}
+        """What files are, by path."""
         self.found: list[tuple[str, str, str]] = []
         """Files since the last look: the variable, the path, and how a script gets at it."""
         self._names: dict[tuple[str, ...], str] = {}
@@ -78,8 +87,14 @@ class Labels:
         return mac if mac in self.asked else self._macs.setdefault(mac, f"mac {len(self._macs) + 1}")
 
     def file(self, path: str | None) -> str | None:
-        """What a file is called."""
+        """What a file is called, or the disk that it is a layer of."""
+        path = None if path is None else self.layers.get(path) or path
         return None if path is None else self.files.get(path, path)
+
+    @property
+    def covered(self) -> frozenset[str]:
+        """The files, as they are called, that others lie on: what was written last is not in them."""
+        return frozenset(self.files.get(root, root) for root in self.layers.values() if root)
 
     def file_name(self, name: str, path: str) -> str:
         """A file's name if it was asked for; else it says no more than the path."""
@@ -95,6 +110,7 @@ class Labels:
 
     def forget(self, there: Collection[str]) -> None:
         """Drop the files that are gone."""
+        self.layers = {path: root for path, root in self.layers.items() if path in there}
         self.files = {path: name for path, name in self.files.items() if path in there}
 
 
@@ -108,27 +124,35 @@ class Survey:
     """All of it, in words that both sides share."""
 
 
-def survey(host: Host, labels: Labels, known: Collection[str]) -> Survey:
+def survey(host: Host, labels: Labels, known: Collection[str], *, layered: bool = False) -> Survey:
     """Read everything: VMs, their snapshots, switches, datastores and the files in them.
 
     Args:
         host: what to read.
         labels: what things are called; files that are new are numbered.
         known: the paths of files that were there at the beginning, which both sides call alike.
+        layered: whether a snapshot was taken or brought back since the last look: files that are new are its own.
     """
     vms = {labels.vm(vm.id): vm for vm in host.vms}
     vms = {name: vms[name] for name in sorted(vms)}
     stores = host.datastores.list()
     volumes = [volume for store in stores if store.record.accessible for volume in store.volumes]
     places = [
-        (disk.path, f"{name}.refresh().disks[{index}].path")
+        (disk.record.files[-1], f"{name}.refresh().disks[{index}].record.files[-1]")
         for name, vm in vms.items()
         for index, disk in enumerate(vm.disks)
     ]
     places += sorted((volume.path, f"store.volumes.one({volume.name!r}).path") for volume in volumes)
     labels.forget({path for path, _origin in places})
+    labels.formats = {volume.path: volume.record.format for volume in volumes}
+    if layered:
+        new = {path for path, _origin in places}.difference(known, labels.files, labels.layers)
+        labels.layers.update(dict.fromkeys(new))
+        labels.layers.update(
+            (path, disk.record.files[-1]) for vm in vms.values() for disk in vm.disks for path in disk.record.files[:-1]
+        )
     for path, origin in places:
-        if path not in known:
+        if path not in known and path not in labels.layers:
             labels.discover(path, origin)
     tree: Tree = {
         "vms": {name: normal(vm.record, labels) for name, vm in vms.items()},
@@ -139,9 +163,22 @@ def survey(host: Host, labels: Labels, known: Collection[str]) -> Survey:
         },
         "switches": {labels.switch(switch.id): normal(switch.record, labels) for switch in host.switches},
         "datastores": {store.name: normal(store.record, labels) for store in stores},
-        "files": {labels.file(volume.path): normal(volume.record, labels) for volume in volumes},
+        "files": _files([volume.record for volume in volumes], labels, [vm.record for vm in vms.values()]),
     }
     return Survey({name: vm.record for name, vm in vms.items()}, tree)
+
+
+def _files(volumes: Iterable[VolumeRecord], labels: Labels, vms: Iterable[VMRecord]) -> Tree:
+    """The files, each as large as the disk is that it is the beginning of."""
+    sizes: dict[str, Any] = {**dict.fromkeys(filter(None, labels.layers.values()), ANYTHING)}
+    sizes |= {disk.files[-1]: disk.size for vm in vms for disk in vm.disks if disk.chain}
+    found: Tree = {}
+    for volume in volumes:
+        if volume.path not in labels.layers:
+            name = str(labels.file(volume.path))
+            found[name] = normal(volume, labels)
+            found[name]["size"] = sizes.get(volume.path, volume.size)
+    return found
 
 
 def normal(record: Any, labels: Labels) -> Tree:
@@ -161,6 +198,8 @@ def normal(record: Any, labels: Labels) -> Tree:
         tree["switch_id"] = labels.switch(record.switch_id)
     elif isinstance(record, DiskRecord):
         tree["path"], tree["base"] = labels.file(record.path), labels.file(record.base)
+        if record.chain:
+            tree["format"] = labels.formats.get(record.files[-1])
     elif isinstance(record, VolumeRecord):
         tree["id"] = tree["path"] = labels.file(record.path)
         tree["base"] = labels.file(record.base)
@@ -199,7 +238,7 @@ class Outcome:
 def _words(value: Any, labels: Labels) -> Any:
     if isinstance(value, (list, tuple)):
         return [_words(each, labels) for each in value]
-    return _DEVICE.sub(r"\1", labels.files.get(value, value)) if isinstance(value, str) else to_dict(value)
+    return _DEVICE.sub(r"\1", labels.file(value) or "") if isinstance(value, str) else to_dict(value)
 
 
 def differences(one: Any, other: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -212,6 +251,17 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[tuple[str, An
             yield from differences(*pair, f"{where}[{index}]")
     elif one != other:
         yield where, one, other
+
+
+class _Anything:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+ANYTHING = _Anything()
+"""What one side cannot say, so that the other may say what it wants."""
 
 
 class _Nothing:
@@ -232,4 +282,4 @@ def unsteady(before: Survey, after: Survey) -> Iterable[str]:
 
 
 def _devices(record: VMRecord) -> dict[str, str]:
-    return {**{disk.path: disk.id for disk in record.disks}, **{nic.mac: nic.id for nic in record.nics}}
+    return {**{disk.files[-1]: disk.id for disk in record.disks}, **{nic.mac: nic.id for nic in record.nics}}

@@ -55,6 +55,6 @@ class Coverage:
         for name in sorted(self._counts):
             counts = self._counts[name]
             refused = ", ".join(f"{word} {counts[word]}" for word in sorted(counts) if word != "done")
-            lines.append(f"  {name:<20} {counts['done']:>5} done{'; ' if refused else ''}{refused}")
+            lines.append(f"  {name:<24} {counts['done']:>5} done{'; ' if refused else ''}{refused}")
         lines += [f"  not done {count:>5} x {reason}" for reason, count in sorted(self._spared.items())]
         return "\n".join(lines)

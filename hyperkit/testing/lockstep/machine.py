@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
@@ -25,6 +26,10 @@ DATA = st.data()
 HOLDS_POWER = (PowerState.RUNNING, PowerState.PAUSED)
 
 
+class Enough(BaseException):  # Hypothesis takes an `Exception` for one more failure
+    """The time to look for a shorter script is over."""
+
+
 class Machine(RuleBasedStateMachine):
     """A bed's host and a fake that began like it; derived classes have the rules, and the last one names the bed.
 
@@ -35,6 +40,8 @@ class Machine(RuleBasedStateMachine):
             running VM comes first.
         models: what NICs may be, besides the host's choice: by default `Bed.nic_model`.
         first: the first difference that was found. It is what counts if the host could not be cleaned up after it.
+        shortest: the one with the shortest script so far.
+        patience: seconds from the first one in which to look for a shorter script.
         vms: the variables of the VMs that there are.
         gone: variables of VMs that were deleted.
         switches: variables of switches.
@@ -46,9 +53,14 @@ class Machine(RuleBasedStateMachine):
     buses: ClassVar[tuple[DiskBus, ...]] = ()
     models: ClassVar[tuple[str, ...]] = ()
     first: ClassVar[BaseException | None] = None
+    shortest: ClassVar[BaseException | None] = None
+    patience: ClassVar[float] = 60
+    _deadline: ClassVar[float | None] = None
 
     def __init__(self) -> None:
         super().__init__()
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise Enough
         self._number = 0
         self._failure: BaseException | None = None
         self.vms: list[str] = []
@@ -101,7 +113,8 @@ class Machine(RuleBasedStateMachine):
         Raises:
             Divergence: the two sides do not agree.
         """
-        step = Step(what=what, target=target, method=method, args=args, fields=fields, result=result)
+        hot = target.name in self.vms and self.holds_power(target.name) and not what.startswith("vm.")
+        step = Step(what=what, target=target, method=method, args=args, fields=fields, result=result, hot=hot)
         reason = self.spared(step, self.pair.fake.survey.vms.get(target.name))
         if reason:
             self.coverage.spare(what, reason)
@@ -110,8 +123,17 @@ class Machine(RuleBasedStateMachine):
             return self.pair.do(step)
         except BaseException as error:
             self._failure = error
-            type(self).first = type(self).first or error
+            self._found_one(error)
             raise
+
+    def _found_one(self, error: BaseException) -> None:
+        """Remember it, and when to stop looking for a shorter one."""
+        mine = type(self)
+        if mine._deadline is None:
+            mine._deadline = time.monotonic() + self.patience
+        mine.first = mine.first or error
+        if mine.shortest is None or str(error).count("\n") < str(mine.shortest).count("\n"):
+            mine.shortest = error
 
     def spared(self, step: Step, vm: VMRecord | None) -> str:  # noqa: ARG002  # for derived classes
         """Why a step is not done, of the VM it is about: empty for all that are.

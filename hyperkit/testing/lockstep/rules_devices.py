@@ -6,7 +6,7 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from hyperkit.testing.lockstep.choices import MACS, disks, nics
+from hyperkit.testing.lockstep.choices import MACS, TRUNKS, disks, nics, policies
 from hyperkit.testing.lockstep.machine import DATA, Machine
 from hyperkit.testing.lockstep.script import Ref
 from hyperkit.units import MiB
@@ -87,7 +87,7 @@ class DeviceRules(Machine):
     def change_nic(self, data: st.DataObject) -> None:
         """Plugged in elsewhere or nowhere, signal, address."""
         _vm, _index, nic = self._one(data, "nics")
-        verb = data.draw(st.sampled_from(("connect", "disconnect", "set_link", "set_mac")))
+        verb = data.draw(st.sampled_from(("connect", "connect", "disconnect", "set_link", "set_mac")))
         if verb == "connect":
             spec = data.draw(nics(self.means).filter(lambda spec: "switch" in spec.fields))
             self.do("nic.connect", nic, verb, spec.fields["switch"])
@@ -97,3 +97,14 @@ class DeviceRules(Machine):
             self.do("nic.set_link", nic, verb, data.draw(st.booleans()))
         else:
             self.do("nic.set_mac", nic, verb, data.draw(st.sampled_from(MACS)))
+
+    @precondition(lambda self: self.able.attach and self._with("nics"))
+    @rule(data=DATA)
+    def guard_nic(self, data: st.DataObject) -> None:
+        """What passes it, and the VLANs it is in."""
+        _vm, _index, nic = self._one(data, "nics")
+        if data.draw(st.integers(0, 2)) == 2:
+            trunk = data.draw(st.sampled_from(TRUNKS))
+            self.do("nic.set_vlan", nic, "set_vlan", data.draw(st.sampled_from((7, None, 5000))), trunk=trunk)
+        else:
+            self.do("nic.set_policy", nic, "set_policy", data.draw(policies()))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from hyperkit.specs import SwitchKind
-from hyperkit.testing.lockstep.choices import SIZES
+from hyperkit.testing.lockstep.choices import SIZES, leases
 from hyperkit.testing.lockstep.machine import DATA, HOST, STORE, Machine
 from hyperkit.testing.lockstep.script import Ref
 
@@ -17,7 +17,7 @@ MOST_FILES = 30
 
 
 class SwitchRules(Machine):
-    """Create and delete switches."""
+    """Create, change and delete switches."""
 
     @precondition(lambda self: len(self.switches) < MOST_SWITCHES)
     @rule(data=DATA)
@@ -35,6 +35,16 @@ class SwitchRules(Machine):
         outcome = self.do("switches.create", HOST.then("switches"), "create", name, result=variable, **fields)
         if outcome.error is None:
             self.switches.append(variable)
+
+    @precondition(lambda self: self.able.switch_leases and self.switches)
+    @rule(data=DATA)
+    def configure_switch(self, data: st.DataObject) -> None:
+        """Leases: also of a switch that cannot have any."""
+        there = self.pair.fake.survey.tree["switches"]
+        served = [switch for switch in self.switches if there[switch]["dhcp"]]
+        switch = data.draw(st.sampled_from(served or self.switches))
+        kept = data.draw(leases(there[switch]["subnet"]))
+        self.do("switch.configure", Ref(switch), "configure", leases=kept)
 
     @precondition(lambda self: self.switches)
     @rule(data=DATA)

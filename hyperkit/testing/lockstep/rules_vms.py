@@ -25,7 +25,7 @@ class VMRules(Machine):
     @initialize(data=DATA)
     def begin(self, data: st.DataObject) -> None:
         """Have something to work on."""
-        self._create(data, {"disks": [New(DiskSpec, {"size": MiB})], "nics": [New(NicSpec, {})]})
+        self._create(data, {"disks": [New(DiskSpec, {"size": MiB})], "nics": [New(NicSpec, {})], **self._room()})
         self._create(data)
 
     @precondition(lambda self: len(self.vms) < MOST_VMS)
@@ -33,6 +33,16 @@ class VMRules(Machine):
     def create(self, data: st.DataObject) -> None:
         """A new VM, of any kind the host is able to make, or one that it must refuse."""
         self._create(data)
+
+    def _room(self) -> dict[str, Any]:
+        """Ceilings that leave a VM room to grow while it runs."""
+        cpus = {"max_cpus": 4} if self.able.cpu_ceiling else {}
+        return {**cpus, "max_memory": MEMORY[0] + 2 * self._step} if self.able.memory_ceiling else cpus
+
+    @property
+    def _step(self) -> int:
+        """What memory grows by while a VM runs."""
+        return max(self.able.hot_memory_unit, self.able.memory_unit)
 
     def _create(self, data: st.DataObject, fields: dict[str, Any] | None = None) -> None:
         fields = {"memory": MEMORY[0], **fields} if fields else data.draw(machines(self.means))
@@ -54,11 +64,20 @@ class VMRules(Machine):
         """Something that is off runs, if there is room."""
         self._power(data, ("start",), [vm for vm in self.vms if self.record(vm).state is PowerState.OFF])
 
+    @precondition(lambda self: self._suspended())
+    @rule(data=DATA)
+    def power_suspended(self, data: st.DataObject) -> None:
+        """What a VM whose memory is in a file is mostly told."""
+        self._power(data, ("discard_suspended", "start", "stop"), self._suspended())
+
+    def _suspended(self) -> list[str]:
+        return [vm for vm in self.vms if self.record(vm).state is PowerState.SUSPENDED]
+
     @precondition(lambda self: self.running)
     @rule(data=DATA)
     def power_held(self, data: st.DataObject) -> None:
         """What a VM that is in memory is mostly told."""
-        verbs = ("stop", "stop", "pause", "resume", "suspend", "reset", "reboot", "shutdown")
+        verbs = ("stop", "stop", "suspend", "pause", "resume", "suspend", "reset", "reboot", "shutdown")
         self._power(data, verbs, [vm for vm in self.vms if self.holds_power(vm)])
 
     def _power(self, data: st.DataObject, verbs: tuple[str, ...], among: list[str] | None = None) -> None:
@@ -75,6 +94,18 @@ class VMRules(Machine):
         """One field or a few, cold or hot."""
         vm = self.vm(data)
         self.do("vm.configure", Ref(vm), "configure", **data.draw(changes(self.means, self.record(vm))))
+
+    @precondition(lambda self: self.running and (self.able.hot_cpu_add or self.able.hot_memory_add))
+    @rule(data=DATA)
+    def grow(self, data: st.DataObject) -> None:
+        """More or fewer CPUs, more or less memory, of a VM that is in memory: one step or two."""
+        vm = self.vm(data, [vm for vm in self.vms if self.holds_power(vm)])
+        record, steps = self.record(vm), data.draw(st.sampled_from((1, 1, 1, 2, -1)))
+        if data.draw(st.booleans()):
+            self.do("cpus.configure", Ref(vm), "configure", cpus=max(record.cpus + steps, 1))
+        else:
+            memory = max(record.memory + steps * self._step, self._step)
+            self.do("memory.configure", Ref(vm), "configure", memory=memory)
 
     @precondition(lambda self: self.vms)
     @rule(data=DATA)

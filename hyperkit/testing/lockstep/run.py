@@ -8,6 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.lockstep.coverage import Coverage
+from hyperkit.testing.lockstep.machine import Enough
 from hyperkit.testing.lockstep.rules_devices import DeviceRules
 from hyperkit.testing.lockstep.rules_snapshots import SnapshotRules
 from hyperkit.testing.lockstep.rules_storage import SwitchRules, VolumeRules
@@ -25,7 +26,7 @@ def lockstep(
     length: int = 50,
     first_seed: int = 1,
     machine: type[Lockstep] = Lockstep,
-    shrink: bool = True,
+    shrink: float = 60,
 ) -> Coverage:
     """Drive the host of ``bed`` and a fake like it for ``steps`` steps or a few more, in runs of ``length``.
 
@@ -37,7 +38,7 @@ def lockstep(
         length: steps of one run.
         first_seed: of the first round; each further round has the next.
         machine: what is asked; a class derived from `Lockstep` says what is special about a host.
-        shrink: look for the shortest script that shows a difference, which repeats runs for up to five minutes.
+        shrink: seconds in which to look for a shorter script that shows a difference, by repeating runs; 0 for none.
 
     Returns:
         What was done, ready to print; ``check()`` it, since refusals alone agree easily.
@@ -46,7 +47,7 @@ def lockstep(
         Divergence: the two do not agree.
     """
     coverage = Coverage()
-    on_bed: type[Lockstep] = type(machine.__name__, (machine,), {"bed": bed, "coverage": coverage})
+    on_bed: type[Lockstep] = type(machine.__name__, (machine,), {"bed": bed, "coverage": coverage, "patience": shrink})
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     number = first_seed
     while coverage.steps < steps:
@@ -63,6 +64,9 @@ def lockstep(
         )
         try:
             run_state_machine_as_test(seed(number)(on_bed), settings=wanted)
+        except Enough:
+            assert on_bed.shortest is not None
+            raise on_bed.shortest from None
         except Flaky as error:
             if on_bed.first is None:
                 raise

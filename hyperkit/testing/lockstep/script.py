@@ -64,6 +64,7 @@ class Step:
         args: its arguments; what is in them may be a `Ref` or `New`.
         fields: its arguments by name.
         result: the variable that keeps what it returns; empty if nothing has to.
+        hot: whether it is asked of a VM that is in memory, which is counted apart.
     """
 
     what: str
@@ -72,6 +73,12 @@ class Step:
     args: tuple[Any, ...] = ()
     fields: Mapping[str, Any] = attrs.field(factory=dict)
     result: str = ""
+    hot: bool = False
+
+    @property
+    def counted(self) -> str:
+        """What it is called in the report."""
+        return f"{self.what} (hot)" if self.hot else self.what
 
     def on(self, names: Names) -> Any:
         """Do it on one side."""

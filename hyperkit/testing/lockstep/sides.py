@@ -35,6 +35,7 @@ class Side:
         self._open()
         self._known = frozenset(volume.path for store in self.host.datastores for volume in store.volumes)
         self.survey: Survey = survey(self.host, self.labels, self._known)
+        self.layered = False
 
     def _open(self) -> None:
         self.host = self._connect()
@@ -46,6 +47,7 @@ class Side:
 
     def do(self, step: Step) -> Outcome:
         """Do it here, and keep its result under the name it is to have."""
+        self.layered = step.what in ("snapshots.create", "snapshot.revert")
         try:
             value = step.on(self.names)
         except HyperkitError as error:
@@ -72,7 +74,7 @@ class Side:
 
     def look(self) -> list[str]:
         """Read everything anew, and tell what should not have changed."""
-        before, self.survey = self.survey, survey(self.host, self.labels, self._known)
+        before, self.survey = self.survey, survey(self.host, self.labels, self._known, layered=self.layered)
         self.names.update((name, path) for name, path, _origin in self.labels.found)
         return list(unsteady(before, self.survey))
 
@@ -100,7 +102,7 @@ class Pair:
         """
         self._script.append(str(step))
         outcomes = [self._done(side, step) for side in self._sides]
-        self.coverage.count(step.what, outcomes[1].word)
+        self.coverage.count(step.counted, outcomes[1].word)
         self.since_reconnect += 1
         self.look(outcomes)
         return outcomes[0]
