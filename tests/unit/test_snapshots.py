@@ -152,6 +152,13 @@ def test_where_kinds_do_not_mix_the_first_snapshot_decides() -> None:
     with pytest.raises(InvalidState, match="UEFI"):
         uefi.start().snapshots.create("memory")
 
+    grown = host.vms.create("grown", max_cpus=2, disks=[DiskSpec(size=MiB)])
+    grown.snapshots.create("off")
+    grown.start().configure(cpus=2)
+    with pytest.raises(InvalidState, match="CPUs that were added while it ran"):
+        grown.snapshots.create("memory")
+    assert grown.stop().start().snapshots.create("memory").memory
+
 
 def test_kinds_mix_elsewhere() -> None:
     vm = hyperkit.connect("fake://").vms.create("any", disks=[DiskSpec(size=MiB)])

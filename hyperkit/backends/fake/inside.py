@@ -34,10 +34,12 @@ class Boot:
     Attributes:
         number: which one.
         at: the clock's time when it began; in a snapshot's memory, how long before (negative).
+        cpus: how many it began with; 0 is unknown.
     """
 
     number: int = 0
     at: float = 0.0
+    cpus: int = 0
 
 
 class Agent(StrEnum):

@@ -84,6 +84,8 @@ class FakeSnapshots:
             why = "keep the memory, or stop the VM first"
         elif active and vm.firmware is Firmware.UEFI:
             why = "those of a running VM with UEFI cannot be; stop the VM first"
+        elif active and 0 < machine.boot.cpus < vm.cpus:
+            why = "libvirt cannot load memory into CPUs that were added while it ran; stop and start it first"
         elif raw is not None or not disks:
             why = f"{raw or 'a VM without disks'} has no room for them; detach it, or make it read-only"
         if not machine.snapshots:

@@ -251,7 +251,7 @@ class World:
     def boot(self, machine: Machine) -> None:
         """Let what is in it begin afresh."""
         machine.goes_off_at = None
-        machine.boot = Boot(next(self._boots), self.clock.monotonic())
+        machine.boot = Boot(next(self._boots), self.clock.monotonic(), machine.record.cpus)
 
     def booted(self, machine: Machine) -> bool:
         """Whether its guest runs, and has had the time to boot."""
