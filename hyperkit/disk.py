@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from hyperkit import checks
 from hyperkit.devices import Device, Devices, require_off_or_hot, require_room
@@ -11,7 +11,11 @@ from hyperkit.errors import AlreadyExists, InvalidRequest
 from hyperkit.records import CdromRecord, DiskRecord, VMRecord
 from hyperkit.resolve import check_unused, resolve_disks
 from hyperkit.specs import DiskSpec
+from hyperkit.specs.given import check_own, part_of
 from hyperkit.units import MiB, format_size
+
+if TYPE_CHECKING:
+    from hyperkit.vm import VM
 
 
 class Disk(Device[DiskRecord]):
@@ -162,3 +166,34 @@ class Cdroms(Devices[Cdrom, Any]):
 
     def _items(self) -> list[Cdrom]:
         return [Cdrom(self._vm, record) for record in self._vm.record.cdroms]
+
+
+DisksToDelete = Literal["created", "all", "none"] | Iterable[str | Disk]
+"""Which disk files go with a VM: see `VM.delete`."""
+
+
+def files_to_delete(vm: VM, disks: DisksToDelete) -> tuple[str, ...]:
+    """The files that are meant, of a VM as last read: a disk that snapshots divided is several.
+
+    Raises:
+        InvalidRequest: a named disk is not this VM's.
+    """
+    own = vm.record.disks
+    if isinstance(disks, str) or not isinstance(disks, Iterable):
+        if disks not in ("created", "all", "none"):
+            checks.refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
+        doomed = [disk for disk in own if disks == "all" or (disks == "created" and disk.created)]
+    else:
+        doomed = [_disk_at(vm, part_of(disk, "path") if isinstance(disk, Disk) else disk) for disk in disks]
+    return tuple(path for disk in doomed for path in disk.files)
+
+
+def _disk_at(vm: VM, path: object) -> DiskRecord:
+    """The disk that one of its files names: of one that snapshots divided, that is the one it began as, too."""
+    check_own(vm.host.identity, "disks", path)
+    own = vm.record.disks
+    found = next((disk for disk in own if path in disk.files), None)
+    if found is None:
+        there = ", ".join(disk.path for disk in own) or "it has none"
+        checks.refuse("disks", path, f"a disk of {vm.label}: {there}")
+    return found

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Literal, Self, Unpack
+from typing import Self, Unpack
 
 from hyperkit import checks, guard, states
 from hyperkit.change import allowed_change
 from hyperkit.console import Console
-from hyperkit.disk import Cdroms, Disk, Disks
+from hyperkit.disk import Cdroms, Disks, DisksToDelete, files_to_delete
 from hyperkit.errors import InvalidState, NotFound, Timeout
 from hyperkit.guest import Guest
 from hyperkit.handle import Handle
 from hyperkit.metrics import MetricsRecord
 from hyperkit.nic import Nics
-from hyperkit.records import AddressRecord, DiskRecord, PowerRecord, VMRecord, changed, has_guest
+from hyperkit.records import AddressRecord, PowerRecord, VMRecord, changed, has_guest
 from hyperkit.resolve import check_unused
 from hyperkit.shutdown import ShutdownJob
 from hyperkit.snapshot import SnapshotCollection
 from hyperkit.specs import ChangeFields
-from hyperkit.specs.given import check_own, part_of
 from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason, allowed_in, already_there
 from hyperkit.tasks import Task, wait_until
 from hyperkit.units import format_size
-
-DisksToDelete = Literal["created", "all", "none"] | Iterable[str | Disk]
 
 
 class VM(Handle[VMRecord]):
@@ -359,7 +356,7 @@ class VM(Handle[VMRecord]):
         """`delete`, without waiting for its end."""
         checks.flag("force", force)
         self.refresh()
-        doomed = self._disks_to_delete(disks)
+        doomed = files_to_delete(self, disks)
         check_unused(self._host, doomed, but=self.id, with_snapshots=True)
         if self._record.state in _HOLDS_POWER:
             if not force:
@@ -378,27 +375,6 @@ class VM(Handle[VMRecord]):
         for path in paths:
             with suppress(NotFound):
                 self._call(self._host.driver.volumes.delete, path)
-
-    def _disks_to_delete(self, disks: DisksToDelete) -> tuple[str, ...]:
-        own = self._record.disks
-        if isinstance(disks, str) or not isinstance(disks, Iterable):
-            if disks not in ("created", "all", "none"):
-                checks.refuse("disks", disks, "'created', 'all', 'none', or a list of paths")
-            doomed = [disk for disk in own if disks == "all" or (disks == "created" and disk.created)]
-        else:
-            doomed = [self._disk_at(part_of(disk, "path") if isinstance(disk, Disk) else disk) for disk in disks]
-        return tuple(path for disk in doomed for path in disk.files)
-
-    def _disk_at(self, path: object) -> DiskRecord:
-        """The disk that one of its files names: of one that snapshots divided, that is the one it began as, too."""
-        check_own(self._host.identity, "disks", path)
-        own = self._record.disks
-        found = next((disk for disk in own if path in disk.files), None)
-        if found is None:
-            checks.refuse(
-                "disks", path, f"a disk of {self.label}: {', '.join(disk.path for disk in own) or 'it has none'}"
-            )
-        return found
 
     def _summary(self) -> str:
         cpus = f"{self.cpus} cpu{'' if self.cpus == 1 else 's'}"

@@ -16,6 +16,7 @@ from hyperkit.errors import InvalidState
 from hyperkit.records import VMRecord, VolumeRecord, changed
 from hyperkit.specs import VMChange
 from hyperkit.states import PowerAction, PowerState
+from hyperkit.disk import files_to_delete
 from hyperkit.vm import VM
 from tests.conformance.mutants.kit import Call, edit, layer, machine, nothing, port, world
 
@@ -155,14 +156,12 @@ def deletes_only_the_first_disk(driver: Driver, call: Call, vm_id: str, volumes:
 
 @layer("test_a_disk_that_hyperkit_did_not_create_stays")
 def deletes_every_disk_by_default(patch: pytest.MonkeyPatch) -> None:
-    choose = VM._disks_to_delete
-    patch.setattr(VM, "_disks_to_delete", lambda vm, disks: choose(vm, "all" if disks == "created" else disks))
+    patch.setattr("hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "all" if disks == "created" else disks))
 
 
 @layer("test_a_disk_that_is_named_is_deleted")
 def deletes_only_what_it_created_even_if_told_otherwise(patch: pytest.MonkeyPatch) -> None:
-    choose = VM._disks_to_delete
-    patch.setattr(VM, "_disks_to_delete", lambda vm, disks: choose(vm, "created"))
+    patch.setattr("hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "created"))
 
 
 @port("test_all_disks_are_deleted_if_all_are_to_be", "vms.delete")
@@ -173,8 +172,7 @@ def keeps_what_hyperkit_did_not_create(driver: Driver, call: Call, vm_id: str, v
 
 @layer("test_no_disk_is_deleted_if_none_is_to_be")
 def takes_none_for_the_default(patch: pytest.MonkeyPatch) -> None:
-    choose = VM._disks_to_delete
-    patch.setattr(VM, "_disks_to_delete", lambda vm, disks: choose(vm, "created" if disks == "none" else disks))
+    patch.setattr("hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "created" if disks == "none" else disks))
 
 
 @layer("test_a_disk_that_another_vm_uses_is_not_deleted")
