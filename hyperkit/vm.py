@@ -368,16 +368,12 @@ class VM(Handle[VMRecord]):
             try:
                 self.stop()
             except NotFound:  # it was there only while it ran, as a transient domain of libvirt's is
-                self._delete_files(doomed)
+                for path in doomed:
+                    with suppress(NotFound):
+                        self._call(self._host.driver.volumes.delete, path)
                 return self._task("delete", None, lambda _: None)
         result = self._call(self._host.driver.vms.delete, self.id, doomed)
         return self._task("delete", result, lambda _: None)
-
-    def _delete_files(self, paths: Iterable[str]) -> None:
-        """Those of a VM that is gone."""
-        for path in paths:
-            with suppress(NotFound):
-                self._call(self._host.driver.volumes.delete, path)
 
     def _disks_to_delete(self, disks: DisksToDelete) -> tuple[str, ...]:
         own = self._record.disks

@@ -230,6 +230,10 @@ def clean(machine: LibvirtHost) -> None:
         conn.storagePoolLookupByName("default").refresh(0)
 
 
+def name_of(thing: str) -> str:
+    return PurePath(thing.split(" ", maxsplit=1)[0]).name
+
+
 def told_by(error: BaseException) -> str:
     """What it says stays: not its own words, which name the object that it is about."""
     return "\n".join(getattr(error, "__notes__", []))
@@ -277,8 +281,9 @@ def test_every_call_may_be_the_last(
             continue
         told = told_by(error) if error is not None else ""
         left = [thing for kind in after for thing in after[kind] - before[kind]]
-        lost = [thing for kind in after for thing in before[kind] - after[kind]]
-        unnamed = [thing for thing in left if PurePath(thing.split(" ")[0]).name not in told]
+        changed = {name_of(thing) for thing in left}  # is there still, and has to be told as what is left
+        lost = [thing for kind in after for thing in before[kind] - after[kind] if name_of(thing) not in changed]
+        unnamed = [thing for thing in left if name_of(thing) not in told]
         if unnamed or lost or error is None:
             wrong.append(f"call {number}: left {left}, lost {lost}, told: {told or 'nothing'}")
     else:
