@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self, Unpack
 
@@ -365,16 +365,12 @@ class VM(Handle[VMRecord]):
             try:
                 self.stop()
             except NotFound:  # it was there only while it ran, as a transient domain of libvirt's is
-                self._delete_files(doomed)
+                for path in doomed:
+                    with suppress(NotFound):
+                        self._call(self._host.driver.volumes.delete, path)
                 return self._task("delete", None, lambda _: None)
         result = self._call(self._host.driver.vms.delete, self.id, doomed)
         return self._task("delete", result, lambda _: None)
-
-    def _delete_files(self, paths: Iterable[str]) -> None:
-        """Those of a VM that is gone."""
-        for path in paths:
-            with suppress(NotFound):
-                self._call(self._host.driver.volumes.delete, path)
 
     def _summary(self) -> str:
         cpus = f"{self.cpus} cpu{'' if self.cpus == 1 else 's'}"

@@ -11,12 +11,12 @@ import pytest
 
 from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.backends.fake.world import Machine, World
+from hyperkit.disk import files_to_delete
 from hyperkit.driver import Driver
 from hyperkit.errors import InvalidState
 from hyperkit.records import VMRecord, VolumeRecord, changed
 from hyperkit.specs import VMChange
 from hyperkit.states import PowerAction, PowerState
-from hyperkit.disk import files_to_delete
 from hyperkit.vm import VM
 from tests.conformance.mutants.kit import Call, edit, layer, machine, nothing, port, world
 
@@ -156,7 +156,9 @@ def deletes_only_the_first_disk(driver: Driver, call: Call, vm_id: str, volumes:
 
 @layer("test_a_disk_that_hyperkit_did_not_create_stays")
 def deletes_every_disk_by_default(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "all" if disks == "created" else disks))
+    patch.setattr(
+        "hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "all" if disks == "created" else disks)
+    )
 
 
 @layer("test_a_disk_that_is_named_is_deleted")
@@ -172,7 +174,9 @@ def keeps_what_hyperkit_did_not_create(driver: Driver, call: Call, vm_id: str, v
 
 @layer("test_no_disk_is_deleted_if_none_is_to_be")
 def takes_none_for_the_default(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "created" if disks == "none" else disks))
+    patch.setattr(
+        "hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "created" if disks == "none" else disks)
+    )
 
 
 @layer("test_a_disk_that_another_vm_uses_is_not_deleted")
