@@ -50,7 +50,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Storage": ("volumes", "transfer"),
     "Guests": ("guest_addresses", "guest_agent", "guest_exec", "guest_freeze"),
     "Consoles": ("screenshot", "send_keys", "serial_console", "display"),
-    "Seeing": ("events_pushed",),
+    "Seeing": ("events_pushed", "metrics"),
 }
 """Every capability, where a reader would look for it."""
 
