@@ -17,6 +17,7 @@ from hyperkit.testing.lockstep import Coverage, Divergence, Lockstep, lockstep
 from hyperkit.testing.lockstep.compare import Labels, normal
 from hyperkit.testing.lockstep.script import Ref, Step
 from hyperkit.testing.lockstep.sides import Pair, Side
+from hyperkit.testing.lockstep.twin import twin_of
 from tests.conformance.mutants import BY_TEST
 from tests.lockstep.conftest import Report
 from tests.lockstep.still_bed import StillBed
@@ -140,7 +141,7 @@ def test_a_difference_of_outcome_is_told_with_what_each_side_said() -> None:
     def full() -> None:
         raise ResourceExhausted("the disk is full")
 
-    with StillBed() as fake, StillBed(wrap=[refuses]) as host:
+    with StillBed(wrap=[refuses]) as host, twin_of(host.host) as fake:
         sides = (Side("the fake", fake.connect, "default", ()), Side("the host", host.connect, "default", ()))
         pair = Pair(*sides, Coverage())
         step = Step(what="volumes.create", target=Ref("store", ("volumes",)), method="create", args=("a", MiB))
