@@ -67,14 +67,14 @@ def _asked(domain: Any, command: str, seconds: float) -> Any:
     except libvirt.libvirtError as error:
         if errors.is_lost(error):
             raise
-        raise _not_quiesced(domain, f"its guest's agent does not answer ({error})") from error
+        raise _not_quiesced(domain, f"its guest's agent does not answer ({error})", "no agent") from error
 
 
-def _not_quiesced(domain: Any, why: str) -> InvalidState:
+def _not_quiesced(domain: Any, why: str, current: str = "not quiesced") -> InvalidState:
     return InvalidState(
         f"cannot quiesce VM {domain.name()!r}: {why}; no snapshot was taken. Let the guest run qemu-guest-agent, or "
         "take it with quiesce=False, as after a power cut",
-        current="not quiesced",
+        current=current,
         wanted="quiesced snapshot",
         allowed=("snapshot with quiesce=False",),
     )
