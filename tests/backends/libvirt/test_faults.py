@@ -239,8 +239,18 @@ def told_by(error: BaseException) -> str:
     return "\n".join(getattr(error, "__notes__", []))
 
 
-@pytest.mark.parametrize("fault", list(Fault))
-@pytest.mark.parametrize("name", list(OPERATIONS))
+ANSWER_LOST = {
+    *("hot-plug a NIC with a policy", "attach a NIC with a policy", "set a policy", "set another policy"),
+    *("set a policy, hot", "detach a NIC", "detach a disk", "suspend", "lease"),
+    *("configure, hot: CPUs", "configure, hot: memory", "configure, hot: notes"),
+}
+"""Of these only the hardest fault is tried, lest the tests take an hour: done, and nobody was told."""
+CASES = [
+    (name, fault) for name in OPERATIONS for fault in Fault if fault is Fault.UNANSWERED or name not in ANSWER_LOST
+]
+
+
+@pytest.mark.parametrize(("name", "fault"), CASES)
 def test_every_call_may_be_the_last(
     machine: LibvirtHost, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch, name: str, fault: Fault
 ) -> None:
