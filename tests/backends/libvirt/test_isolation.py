@@ -116,7 +116,7 @@ def pair(running: Pair) -> Iterator[Pair]:
             if nic.policy != IsolationPolicy():
                 nic.set_policy(IsolationPolicy())
             if nic.vlan is not None or nic.trunk:
-                nic.set_vlan(None)
+                nic.set_vlan(None, trunk=())
 
 
 def filters(raw: Any) -> set[str]:
@@ -351,7 +351,7 @@ def test_a_trunk_carries_the_vlans_that_it_has(pair: Pair) -> None:
     assert pair.passing(frames, "eth1") == {"native"}
     pair.nic("b", 1).set_vlan(10, trunk=[20, 40])
     assert pair.passing(frames, "eth1") == {"native", "tag 20"}
-    pair.nic("b", 1).set_vlan(30)
+    pair.nic("b", 1).set_vlan(30, trunk=())
     lost = sent(pair.wire("a", "eth1"), plain(OVS["a"]))
     heard = pair.wire("b", "eth1").wait_until_heard(sent(pair.wire("a", "eth1"), plain(OVS["a"], vlan=30)))
     assert lost not in heard
