@@ -40,6 +40,11 @@ class Claim:
         job = self._job()
         return job is None or job.poll().done
 
+    @property
+    def forgotten(self) -> bool:
+        """Whether nobody holds the job any more."""
+        return self._job is not None and self._job() is None
+
 
 _claims: dict[tuple[str, str], Claim] = {}
 """By the host's identity, so that all connections to it share them, and the address."""
@@ -70,6 +75,8 @@ def free_macs(host: Host, macs: Iterable[str | None]) -> Iterator[Claim]:
     claim = Claim()
     keys = [(host.identity, mac) for mac in sorted(wanted)]
     try:
+        if keys:
+            _drop_forgotten()
         for key in keys:
             _take(key, claim, host)
         if wanted:
@@ -99,6 +106,13 @@ def _give_back(keys: Iterable[tuple[str, str]], claim: Claim) -> None:
         for key in keys:
             if _claims.get(key) is claim:
                 del _claims[key]
+
+
+def _drop_forgotten() -> None:
+    """Else the claims of jobs that nobody waited for would stay as long as the process."""
+    with _lock:
+        for key in [key for key, claim in _claims.items() if claim.forgotten]:
+            del _claims[key]
 
 
 def check_macs_free(host: Host, macs: Iterable[str]) -> None:

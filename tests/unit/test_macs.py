@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,10 @@ def outcomes(*calls: Callable[[], object]) -> list[type | None]:
         return [each.result(PATIENCE) for each in [pool.submit(outcome, call) for call in calls]]
 
 
+def claims_on(host: Host) -> list[str]:
+    return [mac for identity, mac in macs._claims if identity == host.identity]
+
+
 def two(host: Host, how: str) -> tuple[Callable[[], object], Callable[[], object]]:
     a, b = (host.vms.create(name, memory=16 * MiB, nics=[NicSpec()]) for name in "ab")
     card = NicSpec(mac=MAC)
@@ -65,7 +70,7 @@ def test_one_of_two_threads_gets_the_address(how: str) -> None:
         host.driver = in_step(host.driver, how)
         assert sorted(map(str, outcomes(*calls))) == sorted(map(str, [None, AlreadyExists]))
         assert [nic.mac for vm in host.vms for nic in vm.nics].count(MAC) == 1
-        assert not macs._claims
+        assert not claims_on(host)
 
 
 def test_an_address_is_taken_while_a_job_goes_on_and_free_once_it_failed() -> None:
@@ -78,3 +83,14 @@ def test_an_address_is_taken_while_a_job_goes_on_and_free_once_it_failed() -> No
         vm = task.result()
         vm.delete()
         host.vms.create("b", memory=16 * MiB, nics=[NicSpec(mac=MAC)])
+
+
+def test_the_claim_of_a_job_that_nobody_holds_does_not_stay() -> None:
+    with hyperkit.connect("fake://?jobs=seconds:10") as host:
+        thick = DiskSpec(size=MiB, thin=False)
+        task = host.vms.begin_create("a", memory=16 * MiB, nics=[NicSpec(mac=MAC)], disks=[thick])
+        assert claims_on(host) == [MAC]
+        del task
+        gc.collect()
+        host.vms.begin_create("b", memory=16 * MiB, nics=[NicSpec(mac="52:54:00:00:00:02")])
+        assert MAC not in claims_on(host)
