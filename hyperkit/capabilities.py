@@ -70,6 +70,7 @@ class Capabilities:
     cdrom: bool = _can("Can a VM have a CD-ROM drive?", "give a VM a CD-ROM drive")
     guest_os: bool = _can("Is the guest OS hint kept?", "keep a guest OS hint")
     notes: bool = _can("Can a VM carry notes?", "keep notes with a VM")
+    tags: bool = _can("Can a VM carry tags?", "keep tags with a VM")
     cpu_topology: bool = _can("Can sockets, cores and threads be chosen?", "choose the CPU topology")
 
     cpu_ceiling: bool = _can("Can a VM have room for more vCPUs than it starts with?", "give a VM max_cpus above cpus")
@@ -180,6 +181,17 @@ class Capabilities:
     switch_openvswitch: bool = _can("Can a switch be a bridge of Open vSwitch?", "make switches of Open vSwitch")
     switch_vlan: bool = _can("Can all of a switch be in one VLAN?", "put a switch into a VLAN")
 
+    switch_vlan_change: bool = _can("Can a switch be moved to another VLAN?", "change a switch's VLAN")
+    switch_spoof_guard: bool = _can(
+        "Can a switch hold all its NICs to their own MAC addresses?",
+        "keep the NICs of a switch from sending with another's MAC address",
+        instead="give each NIC the policy",
+        by="nic_spoof_guard",
+    )
+    switch_promiscuous: bool = _can(
+        "Can a switch send all frames to all its NICs?", "send all NICs of a switch the frames of the others"
+    )
+
     # Snapshots
     snapshots: bool = _can("Can snapshots be taken?", "take snapshots")
     snapshot_memory: bool = _can("Can a snapshot keep memory?", "keep memory in a snapshot", instead="use memory=False")
@@ -202,6 +214,22 @@ class Capabilities:
         "Can a snapshot's name and description be changed?", "change a snapshot's name or description"
     )
 
+    snapshot_consolidation: bool = _can(
+        "Can files that deleted snapshots left behind be merged?", "consolidate a VM's disks"
+    )
+
+    # Clones
+    clones: bool = _can(
+        "Can a VM be cloned?", "clone a VM", instead="create() one from its disk images", by="copied_disks"
+    )
+    running_clones: bool = _can(
+        "Can a VM that runs be cloned as it is?", "clone a running VM as it is", instead="clone a snapshot, or stop it"
+    )
+    linked_clones: bool = _can(
+        "Can a clone share blocks with a snapshot of its source?", "make linked clones", instead="use linked=False"
+    )
+    templates: bool = _can("Can a VM be made a template?", "make templates")
+
     # Storage
     volumes: bool = _can("Can disk images be made and deleted apart from VMs?", "make or delete volumes")
     transfer: bool = _can("Can files be uploaded to and downloaded from a datastore?", "upload or download files")
@@ -215,6 +243,8 @@ class Capabilities:
     send_keys: bool = _can("Can keys be pressed on a guest's keyboard?", "press keys of a guest")
     serial_console: bool = _can("Can a guest's serial port be read and written?", "open a guest's serial console")
     display: bool = _can("Can a guest's display be connected to (VNC, SPICE)?", "tell where a guest's display listens")
+
+    questions: bool = _can("Can a VM wait for an answer, and be given it?", "answer a VM's question")
 
     # Seeing
     events_pushed: bool = _can(

@@ -46,6 +46,7 @@ from hyperkit.records import (
     VolumeRecord,
 )
 from hyperkit.specs import (
+    CloneSpec,
     CommandSpec,
     DiskSpec,
     KeySpec,
@@ -150,6 +151,7 @@ class VMPort(Protocol):
             * A machine is refused where only containers can be made, and nothing is made.
             * The guest OS hint is kept.
             * Notes come back character for character.
+            * Tags are those asked for.
             * Autostart is as asked for.
             * More CPUs than the host allows are refused before anything is made.
             * More disks or NICs than the host allows are refused before anything is made.
@@ -183,6 +185,7 @@ class VMPort(Protocol):
             * Reservation, limit and shares of CPU change while the VM runs, and the change outlives a restart.
             * Reservation, limit and shares of memory change while the VM runs, and the change outlives a restart.
             * A VM is renamed while it runs.
+            * Tags that are given take the place of all that were there, while the VM runs too.
         """
         ...
 
@@ -385,6 +388,7 @@ class SwitchPort(Protocol):
             * A switch of Open vSwitch has the bridge asked for, and carries VLANs.
             * A switch has the VLAN asked for.
             * A switch has the static leases asked for.
+            * A switch's policy is the one asked for.
             * A new switch is active.
             * A switch name that is taken is AlreadyExists where names must be unique.
             * Two switches may have one name where they need not be unique.
@@ -396,12 +400,15 @@ class SwitchPort(Protocol):
     def update(self, switch_id: str, change: SwitchChange) -> SwitchRecord:
         """Change a switch: at once and lastingly, while VMs are plugged into it.
 
-        Requires: `switch_leases` to change the leases.
+        Requires: `switch_leases` to change the leases, `switch_vlan_change` the VLAN; one capability for each part of
+        a policy, to have it.
 
         Behaviour:
             * Static leases that are given take the place of all that were there, while a VM runs on the switch.
             * Leases that one switch cannot keep are InvalidRequest, and those that it has stay.
             * A guest gets the address of its lease.
+            * A switch gets another VLAN, and none.
+            * A switch gets another policy, and none.
         """
         ...
 
@@ -574,6 +581,46 @@ class SnapshotPort(Protocol):
         ...
 
 
+class ClonePort(Protocol):
+    """VMs made of other VMs, and templates, which are there for nothing else."""
+
+    def clone(self, vm_id: str, spec: CloneSpec) -> VMRecord | Job[VMRecord]:
+        """Make a VM of another one or of a template, switched off and no template itself.
+
+        ``spec.datastore`` is a datastore's id; with ``spec.linked`` ``spec.snapshot`` is there.
+
+        Requires: `clones`; `linked_clones` for a linked one; `running_clones` if it runs, and no snapshot is named.
+
+        Behaviour:
+            * A clone is off, and as large as its source: CPUs, memory and disks.
+            * A clone has an id, disk files and MAC addresses of its own, on the switches of its source's NICs.
+            * A clone has its source's notes and tags.
+            * A clone's disks are marked as created, and deleted with it; its source's are not.
+            * A clone's name that is taken is AlreadyExists where names must be unique, and nothing is made.
+            * A clone of a VM that is gone is NotFound.
+            * A clone of a snapshot has the CPUs and memory of then.
+            * A clone of a snapshot that the VM does not have is NotFound, and nothing is made.
+            * A linked clone's disks share blocks with those of its source's snapshot.
+            * A linked clone of a VM without snapshots is InvalidState, and nothing is made.
+            * A running VM is cloned as it is, and runs on.
+            * What was written to the source's disks is read from the clone's.
+        """
+        ...
+
+    def set_template(self, vm_id: str, template: bool) -> VMRecord:
+        """Make a VM that is off a template, or a template a VM again.
+
+        Requires: `templates`.
+
+        Behaviour:
+            * A template is a VM that is listed as such, and is not started: InvalidState.
+            * A template becomes a VM again, which can be started.
+            * A clone of a template is a VM.
+            * A VM that runs does not become a template: InvalidState.
+        """
+        ...
+
+
 class GuestPort(Protocol):
     """What an agent in a guest tells and does. Each call returns within a few seconds of its timeout.
 
@@ -713,6 +760,34 @@ class ConsolePort(Protocol):
         ...
 
 
+class UpkeepPort(Protocol):
+    """What some hosts leave to somebody else: to answer for a VM that waits, and to clear up behind snapshots."""
+
+    def answer(self, vm_id: str, question_id: str, choice: str) -> None:
+        """Answer what a VM waits for. ``choice`` is one of its record's.
+
+        Requires: `questions`.
+
+        Behaviour:
+            * A question that a VM waits for is in its record, with the answers there are.
+            * A question that was answered is there no more, and the VM goes on.
+            * An answer that the question does not have is InvalidRequest, which names those it has.
+            * An answer to a VM that waits for none is InvalidState.
+        """
+        ...
+
+    def consolidate(self, vm_id: str) -> Job[None] | None:
+        """Merge what deleted snapshots left behind. The VM's disks and its snapshots are not changed.
+
+        Requires: `snapshot_consolidation`.
+
+        Behaviour:
+            * A VM whose deleted snapshots left files behind says so, and no more once it is consolidated.
+            * Consolidating a VM that does not need it changes nothing.
+        """
+        ...
+
+
 @attrs.frozen
 class Change:
     """Something that happened to a VM, as a backend that pushes reports it: a None record is absence."""
@@ -834,8 +909,10 @@ class Driver:
     datastores: DatastorePort
     volumes: VolumePort
     snapshots: SnapshotPort | None = None
+    clones: ClonePort | None = None
     guests: GuestPort | None = None
     consoles: ConsolePort | None = None
+    upkeep: UpkeepPort | None = None
     events: EventPort | None = None
     metrics: MetricsPort | None = None
     translate: Callable[[Exception], HyperkitError | None]
@@ -853,8 +930,10 @@ PORTS: Mapping[str, type] = {
     "datastores": DatastorePort,
     "volumes": VolumePort,
     "snapshots": SnapshotPort,
+    "clones": ClonePort,
     "guests": GuestPort,
     "consoles": ConsolePort,
+    "upkeep": UpkeepPort,
     "events": EventPort,
     "metrics": MetricsPort,
 }

@@ -17,6 +17,7 @@ from hyperkit.specs import (
     NORMAL_SHARES,
     Allocation,
     BootDevice,
+    CloneSpec,
     DiskSpec,
     Firmware,
     NicChange,
@@ -60,6 +61,8 @@ def _vm(spec: VMSpec) -> Iterator[str]:
         yield "guest_os"
     if spec.notes:
         yield "notes"
+    if spec.tags:
+        yield "tags"
     if spec.autostart:
         yield "autostart"
     yield from _allocation("cpu", spec.cpu_allocation)
@@ -135,6 +138,8 @@ def _change(_vm_id: str, change: VMChange) -> Iterator[str]:
         yield "guest_os"
     if change.notes:
         yield "notes"
+    if change.tags:
+        yield "tags"
     if change.autostart:
         yield "autostart"
     yield from _allocation("cpu", change.cpu_allocation)
@@ -183,11 +188,24 @@ def _switch(spec: SwitchSpec) -> Iterator[str]:
         yield "switch_vlan"
     if spec.leases:
         yield "switch_leases"
+    yield from _switch_policy(spec.policy)
+
+
+def _switch_policy(policy: IsolationPolicy | None) -> Iterator[str]:
+    if policy is None:
+        return
+    if policy.spoof_guard:
+        yield "switch_spoof_guard"
+    if policy.promiscuous:
+        yield "switch_promiscuous"
 
 
 def _change_switch(_switch_id: str, change: SwitchChange) -> Iterator[str]:
     if change.leases is not None:
         yield "switch_leases"
+    if change.vlan is not None:
+        yield "switch_vlan_change"
+    yield from _switch_policy(change.policy)
 
 
 def _snapshot(_vm_id: str, spec: SnapshotSpec) -> Iterator[str]:
@@ -196,6 +214,12 @@ def _snapshot(_vm_id: str, spec: SnapshotSpec) -> Iterator[str]:
         yield "snapshot_memory"
     if spec.quiesce:
         yield "snapshot_quiesced"
+
+
+def _clone(_vm_id: str, spec: CloneSpec) -> Iterator[str]:
+    yield "clones"
+    if spec.linked:
+        yield "linked_clones"
 
 
 def _always(*names: str) -> Callable[..., Iterator[str]]:
@@ -221,6 +245,8 @@ NEEDS: dict[str, Callable[..., Iterator[str]]] = {
     "volumes.download": _always("transfer"),
     "snapshots.create": _snapshot,
     "snapshots.update": _always("snapshot_rename"),
+    "clones.clone": _clone,
+    "clones.set_template": _always("templates"),
     "guests.addresses": _always("guest_addresses"),
     "guests.ping": _always("guest_agent"),
     "guests.info": _always("guest_agent"),
@@ -231,6 +257,8 @@ NEEDS: dict[str, Callable[..., Iterator[str]]] = {
     "consoles.send_keys": _always("send_keys"),
     "consoles.displays": _always("display"),
     "consoles.serial": _always("serial_console"),
+    "upkeep.answer": _always("questions"),
+    "upkeep.consolidate": _always("snapshot_consolidation"),
     "metrics.read": _always("metrics"),
 }
 """What each operation needs, from its arguments; an operation that is not here needs nothing."""

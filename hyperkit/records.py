@@ -32,6 +32,17 @@ from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerState, StateReason
 
 
+class AgentState(StrEnum):
+    """Whether the agent in a guest (VMware Tools, integration services) runs, as the host knows it unasked."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """It is there, and does not run: the guest is off, boots, or hangs."""
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    """The host does not know unless the agent is asked: `Guest.ping` asks."""
+
+
 class HypervisorType(StrEnum):
     """Where the hypervisor sits."""
 
@@ -114,6 +125,8 @@ class NicRecord:
         mac: normalised, lower case with colons.
         switch_id: the switch it is plugged into, None if none that hyperkit can see.
         switch: that switch's name.
+        addresses: those the guest was last heard to use, where the host tells them unasked (vSphere); else empty, and
+            `VM.addresses` asks.
 
     The other fields mean what they mean in `NicSpec`.
     """
@@ -127,6 +140,7 @@ class NicRecord:
     link_up: bool = True
     trunk: tuple[int, ...] = ()
     policy: IsolationPolicy = OPEN
+    addresses: tuple[str, ...] = attrs.field(default=(), eq=False)
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -135,6 +149,23 @@ class CdromRecord:
 
     id: str
     iso: str | None = None
+
+
+@attrs.frozen(slots=False, kw_only=True)
+class QuestionRecord:
+    """What the host asks of a VM, which stands still until somebody answers (`VM.answer`).
+
+    Attributes:
+        id: of this question.
+        text: the question, in the host's words.
+        choices: the answers there are, for people, by what `VM.answer` calls them.
+        default: the answer that the host proposes; None if it proposes none.
+    """
+
+    id: str
+    text: str
+    choices: Mapping[str, str] = attrs.field(hash=False)
+    default: str | None = None
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -148,6 +179,11 @@ class VMRecord:
         dimms: bytes of each memory module that it got while it ran, and that it can lose again as a whole; they are
             part of ``memory``. Empty where memory has no such parts, and from the next start on.
         container: what is in it; None if it is a machine. A container's ``firmware`` means nothing.
+        host: the name of the machine it is on, where one connection serves several (vCenter); else empty.
+        template: whether it is a template, which is cloned and never started.
+        agent: whether the agent in its guest runs, as the host knows it unasked.
+        question: what the VM waits for an answer to; None if it does not.
+        consolidation_needed: whether deleted snapshots left files behind, which `VM.consolidate` merges.
     """
 
     id: str
@@ -173,7 +209,13 @@ class VMRecord:
     kernel: KernelBoot | None = None
     container: ContainerSpec | None = None
     notes: str = ""
+    tags: tuple[str, ...] = ()
     autostart: bool = False
+    host: str = ""
+    template: bool = False
+    agent: AgentState = attrs.field(default=AgentState.UNKNOWN, eq=False)
+    question: QuestionRecord | None = None
+    consolidation_needed: bool = False
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -229,6 +271,7 @@ class SwitchRecord:
     leases: tuple[StaticLease, ...] = ()
     openvswitch: bool = False
     vlan: int | None = None
+    policy: IsolationPolicy = OPEN
     carries_vlans: bool = True
     enforces_policies: bool = True
 

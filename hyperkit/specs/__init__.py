@@ -4,6 +4,7 @@ Sizes are bytes, CPU reservations and limits thousandths of one host CPU. A spec
 well-formed; whether a host can do it is the host's `Capabilities`.
 """
 
+from hyperkit.specs.clone import CloneSpec
 from hyperkit.specs.container import ContainerSpec
 from hyperkit.specs.disk import DiskBus, DiskFormat, DiskSpec, VolumeSpec
 from hyperkit.specs.given import Identified, Located
@@ -30,6 +31,7 @@ from hyperkit.specs.vm import (
     check_guest_os,
     check_memory,
     check_no_machine,
+    check_tags,
     check_topology,
 )
 
@@ -43,6 +45,7 @@ __all__ = [
     "Allocation",
     "BootDevice",
     "ChangeFields",
+    "CloneSpec",
     "CommandSpec",
     "ContainerSpec",
     "CpuTopology",
@@ -74,6 +77,7 @@ __all__ = [
     "check_memory",
     "check_no_machine",
     "check_subnet",
+    "check_tags",
     "check_topology",
     "check_trunk",
 ]

@@ -11,6 +11,7 @@ import attrs
 from hyperkit import checks
 from hyperkit.checks import as_tuple as _tuple
 from hyperkit.checks import meant as _meant
+from hyperkit.specs.isolation import OPEN, IsolationPolicy
 from hyperkit.specs.lease import StaticLease, check_leases
 
 
@@ -51,6 +52,8 @@ class SwitchSpec:
         leases: with `dhcp`: who gets which address, always.
         openvswitch: external only: the uplink is a bridge of Open vSwitch.
         vlan: the VLAN of every NIC on it that has none of its own.
+        policy: what passes at all, of every NIC on it: ``spoof_guard`` and ``promiscuous``. The rest of a policy is
+            a NIC's own.
     """
 
     name: str
@@ -62,6 +65,7 @@ class SwitchSpec:
     leases: tuple[StaticLease, ...] = attrs.field(default=(), converter=_leases, kw_only=True)
     openvswitch: bool = attrs.field(default=False, kw_only=True)
     vlan: int | None = attrs.field(default=None, kw_only=True)
+    policy: IsolationPolicy = attrs.field(default=OPEN, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         checks.name("name", self.name)
@@ -84,6 +88,8 @@ class SwitchSpec:
         checks.all_are("leases", self.leases, StaticLease)
         if self.leases:
             check_leases(self.leases, self.subnet if self.dhcp else None)
+        if self.policy is not OPEN:
+            check_switch_policy(self.policy)
 
     @property
     def network(self) -> IPv4Network | None:
@@ -97,13 +103,29 @@ class SwitchChange:
 
     Attributes:
         leases: all of them: those that are not named are no more.
+        vlan: another VLAN; 0 for none.
+        policy: another policy; `OPEN` lets everything through.
     """
 
     leases: tuple[StaticLease, ...] | None = attrs.field(default=None, converter=_leases_or_none)
+    vlan: int | None = None
+    policy: IsolationPolicy | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.leases is not None:
             checks.all_are("leases", self.leases, StaticLease)
+        if self.vlan is not None:
+            checks.whole("vlan", self.vlan, least=0, most=4094)
+        if self.policy is not None:
+            check_switch_policy(self.policy)
+
+
+def check_switch_policy(policy: IsolationPolicy) -> None:
+    """A policy of all that is on a switch, which knows no addresses."""
+    checks.one_of("policy", policy, IsolationPolicy, ["IsolationPolicy(...)"])
+    kept = IsolationPolicy(spoof_guard=policy.spoof_guard, promiscuous=policy.promiscuous)
+    if policy != kept:
+        checks.refuse("policy", policy, "a switch has spoof_guard and promiscuous; the rest is a NIC's own policy")
 
 
 def check_subnet(field: str, value: object) -> str:

@@ -45,6 +45,14 @@ def _devices(values: Iterable[BootDevice | str]) -> tuple[BootDevice, ...]:
     return tuple(_meant(BootDevice, value) for value in _tuple(values))
 
 
+def _tags(values: Iterable[str]) -> tuple[str, ...]:
+    return _tuple(values)
+
+
+def _tags_or_none(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else _tags(values)
+
+
 def _devices_or_none(values: Iterable[BootDevice | str] | None) -> tuple[BootDevice, ...] | None:
     return None if values is None else _devices(values)
 
@@ -141,6 +149,7 @@ class VMSpec:
         kernel: boot a kernel directly instead.
         container: be a container with this in it, instead of a machine: see `ContainerSpec`.
         notes: free text kept with the VM.
+        tags: words to find it by; kept with the VM, in ascending order.
         autostart: start it when the host starts.
     """
 
@@ -164,6 +173,7 @@ class VMSpec:
     kernel: KernelBoot | None = attrs.field(default=None, kw_only=True)
     container: ContainerSpec | None = attrs.field(default=None, kw_only=True)
     notes: str = attrs.field(default="", kw_only=True)
+    tags: tuple[str, ...] = attrs.field(default=(), converter=_tags, kw_only=True)
     autostart: bool = attrs.field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -201,6 +211,8 @@ class VMSpec:
             checks.one_of("container", self.container, ContainerSpec, ["ContainerSpec(...)"])
             check_no_machine(self)
         checks.text("notes", self.notes)
+        if self.tags:
+            object.__setattr__(self, "tags", check_tags(self.tags))
 
 
 @attrs.frozen(slots=False, kw_only=True)
@@ -220,6 +232,7 @@ class VMChange:
     tpm: bool | None = None
     boot_order: tuple[BootDevice, ...] | None = attrs.field(default=None, converter=_devices_or_none)
     notes: str | None = None
+    tags: tuple[str, ...] | None = attrs.field(default=None, converter=_tags_or_none)
     autostart: bool | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -245,6 +258,8 @@ class VMChange:
             check_boot_order(self.boot_order)
         if self.notes is not None:
             checks.text("notes", self.notes)
+        if self.tags:
+            object.__setattr__(self, "tags", check_tags(self.tags))
 
     def fields(self) -> dict[str, Any]:
         """The fields that are to change, by name."""
@@ -260,6 +275,16 @@ def check_guest_os(value: object) -> None:
     """A short id, never something a vendor's own list would be needed to read."""
     if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9._-]{0,64}", value):
         checks.refuse("guest_os", value, "a short id such as 'debian12' or 'win2k22' (a-z, 0-9, '.', '_', '-')")
+
+
+def check_tags(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Short words without spaces or commas, which every host can keep in whatever it keeps them in; each once."""
+    for index, value in enumerate(values):
+        if not isinstance(value, str) or not re.fullmatch(r"[^\s,]{1,64}", value) or not value.isprintable():
+            checks.refuse(f"tags[{index}]", value, "a word of at most 64 characters, without spaces and commas")
+    if len(set(values)) != len(values):
+        checks.refuse("tags", values, "each tag once")
+    return tuple(sorted(values))
 
 
 def check_boot_order(value: tuple[object, ...]) -> None:
@@ -321,6 +346,7 @@ class VMFields(TypedDict, total=False):
     kernel: KernelBoot | None
     container: ContainerSpec | None
     notes: str
+    tags: Iterable[str]
     autostart: bool
 
 
@@ -340,4 +366,5 @@ class ChangeFields(TypedDict, total=False):
     tpm: bool
     boot_order: Iterable[BootDevice | str]
     notes: str
+    tags: Iterable[str]
     autostart: bool
