@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lxml import etree
+from lxml.etree import _Element as Element
 
 NS = "{urn:vim25}"
-_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+__all__ = ["Element", "child", "children", "flag", "kind", "number", "text"]
 
-Element = etree._Element
+_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
 def kind(element: Element) -> str:
