@@ -24,16 +24,16 @@ GROUP = "hyperkit.backends"
 
 @attrs.frozen
 class Known:
-    """A backend that comes with hyperkit: where it is, which module it needs, and how to get that."""
+    """A backend that comes with hyperkit: where it is, which modules it needs, and how to get that."""
 
     target: str
-    needs: str = ""
+    needs: tuple[str, ...] = ()
     hint: str = ""
 
 
 _LIBVIRT = Known(
     "hyperkit.backends.libvirt:open",
-    "libvirt",
+    ("libvirt",),
     "pip install 'hyperkit[libvirt]'; it is built from source and needs libvirt's headers, pkg-config and a C compiler"
     " (Debian: apt install libvirt-dev pkg-config gcc python3-dev)",
 )
@@ -44,10 +44,13 @@ _LIBVIRT_SCHEMES = (
 )
 """Its drivers, but for those of ESX and Hyper-V, to which hyperkit speaks by itself."""
 
+_ESXI = Known("hyperkit.backends.esxi:open", ("pyVmomi", "lxml"), "pip install 'hyperkit[esxi]'")
+
 BUILTIN: Mapping[str, Known] = MappingProxyType(
     {
         "fake": Known("hyperkit.backends.fake:open"),
         **dict.fromkeys(_LIBVIRT_SCHEMES, _LIBVIRT),
+        **dict.fromkeys(("esxi", "vcenter"), _ESXI),
     }
 )
 """By scheme; a transport after a plus sign (``qemu+ssh``) is the backend's own affair."""
@@ -87,9 +90,9 @@ def _load(known: Known, scheme: str) -> Backend:
     try:
         backend: Backend = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
-        if error.name != known.needs:
+        if error.name not in known.needs:
             raise
-        raise ConnectionFailed(f"{scheme}:// needs the Python module {known.needs!r}: {known.hint}") from error
+        raise ConnectionFailed(f"{scheme}:// needs the Python module {error.name!r}: {known.hint}") from error
     return backend
 
 

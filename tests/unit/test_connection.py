@@ -320,7 +320,7 @@ def test_an_unknown_scheme_names_those_there_are() -> None:
 def test_a_missing_sdk_is_met_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "backend_without_sdk.py").write_text("import sdk_that_is_not_installed\n")
     monkeypatch.syspath_prepend(tmp_path)
-    known = Known("backend_without_sdk:open", "sdk_that_is_not_installed", "pip install 'hyperkit[sim]'")
+    known = Known("backend_without_sdk:open", ("sdk_that_is_not_installed",), "pip install 'hyperkit[sim]'")
     monkeypatch.setattr(registry, "BUILTIN", {"sim": known})
     with pytest.raises(ConnectionFailed) as caught:
         hyperkit.connect("sim+tls://h")
@@ -333,7 +333,7 @@ def test_a_missing_sdk_is_met_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 def test_another_missing_module_is_a_bug_and_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "backend_with_bug.py").write_text("import typo_in_an_import\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "BUILTIN", {"sim": Known("backend_with_bug:open", "the_sdk", "hint")})
+    monkeypatch.setattr(registry, "BUILTIN", {"sim": Known("backend_with_bug:open", ("the_sdk",), "hint")})
     with pytest.raises(ModuleNotFoundError, match="typo_in_an_import"):
         hyperkit.connect("sim://h")
 

@@ -191,7 +191,7 @@ def test_the_type_follows_from_the_drivers_name(drivers: Drivers, kind: str, exp
 
 
 def test_schemes_of_libvirts_drivers() -> None:
-    ours = {scheme for scheme, known in BUILTIN.items() if known.needs == "libvirt"}
+    ours = {scheme for scheme, known in BUILTIN.items() if known.needs == ("libvirt",)}
     assert ours >= {"qemu", "test", "lxc", "xen", "vbox", "bhyve", "ch", "vz", "openvz", "vmwareplayer", "vmwarews"}
     # hyperkit speaks to these itself, or will.
     assert not ours & {"esx", "vpx", "gsx", "hyperv"}

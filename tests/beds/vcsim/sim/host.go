@@ -1,0 +1,54 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// hostSettings is what tests may set of the whole host.
+type hostSettings struct {
+	restricted bool             // a free licence: reads only
+	pageLimit  int              // most objects in a page, by the host's policy; 0 for none
+	full       map[string]int64 // datastores with no more than so many bytes free
+}
+
+// backstage is what the simulation knows of a VM and vSphere's interface does not show.
+type backstage struct{}
+
+// refusal is why this call is not even begun.
+func (s *simulation) refusal(c *call) types.BaseMethodFault {
+	if s.host.restricted && changes(c.method) {
+		return &types.RestrictedVersion{}
+	}
+	return nil
+}
+
+var reading = []string{
+	"Retrieve", "Query", "Find", "Fetch", "Continue", "CancelRetrieve", "CancelWait", "Wait", "Log", "CreateFilter",
+	"CreateContainerView", "CreateListView", "CreatePropertyCollector", "Destroy", "Modify", "Search", "Current", "Session",
+	"CreateCollector", "Read", "Rewind", "Reset", "SetCollector", "Acquire", "Clone", "Refresh", "Validate", "Check",
+}
+
+// changes tells whether a method would change the host, as far as a restricted licence is concerned.
+func changes(method string) bool {
+	switch method {
+	case "Destroy_Task", "ResetVM_Task", "ResetGuest", "CloneVM_Task", "RefreshStorageSystem":
+		return true
+	}
+	for _, prefix := range reading {
+		if strings.HasPrefix(method, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *simulation) serveFile(w http.ResponseWriter, r *http.Request) {
+	if !s.sessions.has((&call{request: r}).cookie()) {
+		http.Error(w, "not authenticated", http.StatusUnauthorized)
+		return
+	}
+	s.library.ServeHTTP(w, r)
+}
