@@ -10,7 +10,7 @@ import attrs
 from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import GetWsdlType
 
-from hyperkit.backends.esxi.elements import NS, Element, child, children, parse, text
+from hyperkit.backends.esxi.elements import NS, Element, child, children, managed, parse, text
 from hyperkit.backends.esxi.scope import Ref
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Properties:
         if not ids:
             return iter(())
         select = _selection(hops)
-        objects = [_PC.ObjectSpec(obj=_type(kind)(one), skip=False, selectSet=select) for one in ids]
+        objects = [_PC.ObjectSpec(obj=managed(kind, one), skip=False, selectSet=select) for one in ids]
         wanted = _PC.FilterSpec(objectSet=objects, propSet=_wanted(paths))
         return self._pages(lambda: wanted)
 
@@ -122,7 +122,7 @@ class Properties:
         generation, view = self._views.get((kind, root), (None, None))
         if generation != self._connection.stub.generation:
             manager = self._connection.content.viewManager
-            container = _type(root.kind)(root.id, self._connection.stub)
+            container = managed(root.kind, root.id, self._connection.stub)
             view = manager.CreateContainerView(container, [_type(kind)], True)
             self._views[kind, root] = self._connection.stub.generation, view
         return view
