@@ -164,7 +164,7 @@ def _store(found: Found) -> Store:
     values = found.values
     return Store(
         id=found.ref.id,
-        name=from_vsphere(text(values.get("name"))),
+        name=text(values.get("name")),
         browser=text(values.get("browser")),
         free=number(values.get("summary.freeSpace")) or 0,
         usable=bool(flag(values.get("summary.accessible")))
