@@ -136,7 +136,7 @@ def _backings(connection: Connection, place: Place, spec: VMSpec) -> list[Any]:
     if not spec.nics:
         return []
     networks = Networks(connection)
-    reached = {id: network for id, network in networks.all().items() if id in place.machine.networks}
+    reached = {key: network for key, network in networks.all().items() if key in place.machine.networks}
     return [networks.backing(nic.switch, reached) for nic in spec.nics]
 
 

@@ -122,12 +122,12 @@ def boot_entries(order: Sequence[BootDevice], keys: Mapping[BootDevice, Sequence
     """
     options = vim.vm.BootOptions
     entries: list[Any] = []
-    for kind in order:
-        if kind is BootDevice.DISK:
-            entries += [options.BootableDiskDevice(deviceKey=key) for key in keys[kind]]
-        elif kind is BootDevice.NETWORK:
-            entries += [options.BootableEthernetDevice(deviceKey=key) for key in keys[kind]]
-        elif keys[kind]:
+    for boot in order:
+        if boot is BootDevice.DISK:
+            entries += [options.BootableDiskDevice(deviceKey=key) for key in keys[boot]]
+        elif boot is BootDevice.NETWORK:
+            entries += [options.BootableEthernetDevice(deviceKey=key) for key in keys[boot]]
+        elif keys[boot]:
             entries.append(options.BootableCdromDevice())
     return entries or [options.BootableDevice()]
 

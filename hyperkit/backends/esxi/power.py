@@ -1,9 +1,9 @@
 """Power verbs.
 
-A VM is started by its own ``PowerOnVM_Task``, on vCenter too. ``Datacenter.PowerOnMultiVM_Task``, which DRS prefers, is
-done before the VM is: it only says which VMs were tried, with a task for each, and where DRS is manual it powers nothing
-on but recommends. The VM's own task ends when the VM runs, fails with the reason, and is placed by DRS where that is
-automatic.
+A VM is started by its own ``PowerOnVM_Task``, on vCenter too. ``Datacenter.PowerOnMultiVM_Task``, which DRS prefers,
+is done before the VM is: it only says which VMs were tried, with a task for each, and where DRS is manual it starts
+nothing but recommends. The VM's own task ends when the VM runs, fails with the reason, and DRS places the VM where DRS
+is automatic.
 
 ``PowerOffVM_Task`` discards a suspended VM's memory. The API reference grants it to VMs that run; the REST API that is
 built on it says "powered-on or suspended", and so do ESXi 5.0 and later. vSphere 4 refuses, with InvalidPowerState.

@@ -1,7 +1,7 @@
 """Changing a VM that exists: all of it in one ``ReconfigVM_Task``, which is done whole or not at all.
 
-The task names the version of the configuration that it was made for (``changeVersion``). If somebody else has changed it
-since, the host refuses it with ConcurrentAccess, which is Busy.
+The task names the version of the configuration that it was made for (``changeVersion``). If somebody else has changed
+it since, the host refuses it with ConcurrentAccess, which is Busy.
 """
 
 from __future__ import annotations
@@ -76,7 +76,10 @@ class _Present:
 
 
 def change(connection: Connection, inventory: Inventory, vm_id: str, change: VMChange) -> Work[VMRecord]:
-    """Change it: a read, a task and a read of the whole; one read more for CPUs in thousandths, two calls for autostart."""
+    """Change it: a read, a task and a read of the whole.
+
+    One read more for CPUs in thousandths, and two calls more for autostart.
+    """
     now = _Present.read(connection, vm_id)
     if now.runs:
         _check_hot(now, change)

@@ -87,7 +87,9 @@ def detach(connection: Connection, vm_id: str, paths: Collection[str]) -> Work[l
         the changes that attach them again.
     """
     values = connection.properties.one("VirtualMachine", vm_id, ["config.hardware"]).values
-    disks = [device for device in present(values.get("config.hardware")) if text(device, "backing", "fileName") in paths]
+    disks = [
+        device for device in present(values.get("config.hardware")) if text(device, "backing", "fileName") in paths
+    ]
     if not disks:
         return []
     changes = [change(device, "remove") for device in disks]
