@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pyVmomi import VmomiSupport, vim, vmodl
 
 import hyperkit
+from hyperkit.backends.esxi.collectors import Collectors
 from hyperkit.backends.esxi.errors import translate
 from hyperkit.backends.esxi.login import login_for
 from hyperkit.backends.esxi.properties import Properties
@@ -35,6 +36,7 @@ class Connection:
         content: the service's managers and roots, read once.
         scope: what of the inventory this connection is about.
         properties: reads of the inventory.
+        collectors: what waits for changes.
         identity: stable id of the host, or of the vCenter and the scope.
         longest_wait: whole seconds for which a call may ask the host to wait (``maxWaitSeconds``).
     """
@@ -54,6 +56,7 @@ class Connection:
         agent = f"hyperkit/{hyperkit.__version__}"
         self.stub = Stub(target.host, target.port or 443, Trust.of(target), target.timeout, agent)
         self.properties = Properties(self)
+        self.collectors = Collectors(self)
         self.longest_wait = max(1, min(_LONGEST_WAIT, int((target.timeout or 2 * _LONGEST_WAIT) / 2)))
         try:
             with self.stub.beginning():
