@@ -11,11 +11,9 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from hyperkit.backends.esxi.elements import Element, child, children, flag, kind, number, text
+from hyperkit.backends.esxi.networks import link_of_unplugged
 from hyperkit.records import CdromRecord, DiskRecord, NicRecord
 from hyperkit.specs import DiskBus, DiskFormat
-
-UNPLUGGED = "hyperkit/unplugged"
-"""The ``externalId`` of a card that is on no switch: vSphere has no card without a network."""
 
 BUSES: Mapping[str, DiskBus] = {
     "VirtualIDEController": DiskBus.IDE,
@@ -111,7 +109,8 @@ def nic(
 ) -> NicRecord:
     """A network card."""
     key = text(device, "key")
-    switch = None if text(device, "externalId").startswith(UNPLUGGED) else network_id(child(device, "backing"))
+    plugged = link_of_unplugged(text(device, "externalId")) is None
+    switch = network_id(child(device, "backing")) if plugged else None
     name = networks.get(switch) if switch else None
     return NicRecord(
         id=key,
@@ -135,7 +134,10 @@ def network_id(backing: Element | None) -> str | None:
 
 
 def link_up(device: Element, running: bool) -> bool:
-    """Whether the cable carries a signal, or will as soon as the VM runs."""
+    """Whether the cable carries a signal, or will as soon as the VM runs, or the card is in a switch."""
+    waiting = link_of_unplugged(text(device, "externalId"))
+    if waiting is not None:
+        return waiting
     connectable = child(device, "connectable")
     if flag(connectable, "connected"):
         return True

@@ -39,6 +39,11 @@ class Path(NamedTuple):
         """The path of the directory."""
         return f"[{self.store}] {self.directory}".rstrip()
 
+    @property
+    def text(self) -> str:
+        """The whole path."""
+        return f"[{self.store}] {self.directory}/{self.name}" if self.directory else f"[{self.store}] {self.name}"
+
 
 @attrs.frozen(kw_only=True)
 class File:
@@ -117,9 +122,7 @@ def _search(connection: Connection, browser: str, parent: str, names: Iterable[s
     there: dict[str, File] = {}
     for each in children(result, "file"):
         capacity = number(each, "capacityKb")
-        file = File(
-            directory=kind(each) == "FolderFileInfo", capacity=None if capacity is None else capacity * KiB
-        )
+        file = File(directory=kind(each) == "FolderFileInfo", capacity=None if capacity is None else capacity * KiB)
         if capacity is not None or text(each, "path") not in there:  # a disk may be told as any file, too
             there[text(each, "path")] = file
     return there
