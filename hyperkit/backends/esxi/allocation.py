@@ -10,7 +10,7 @@ from typing import Any
 
 from pyVmomi import vim
 
-from hyperkit.backends.esxi.elements import Element, number, text
+from hyperkit.backends.esxi.elements import Element, fields, number, text
 from hyperkit.specs import DEFAULT_ALLOCATION, NORMAL_SHARES, Allocation
 from hyperkit.units import MiB, to_unit
 
@@ -57,13 +57,15 @@ def _info(reservation: int, limit: int, shares: int, normal: int) -> Any:
 
 
 def _allocation(info: Element | None, normal: int, ours: Any) -> Allocation:
-    if info is None:
+    told = fields(info)
+    if not told:
         return DEFAULT_ALLOCATION
-    reservation, limit = number(info, "reservation") or 0, number(info, "limit")
-    shares = _LEVELS.get(text(info, "shares", "level"))
+    reservation, limit = number(told.get("reservation")) or 0, number(told.get("limit"))
+    weight = fields(told.get("shares"))
+    shares = _LEVELS.get(text(weight.get("level")))
     if shares is None:
-        told = number(info, "shares", "shares") or normal
-        shares = min(10_000, max(1, round(told * NORMAL_SHARES / normal))) if normal else NORMAL_SHARES
+        count = number(weight.get("shares")) or normal
+        shares = min(10_000, max(1, round(count * NORMAL_SHARES / normal))) if normal else NORMAL_SHARES
     if reservation == 0 and limit in (None, _UNLIMITED) and shares == NORMAL_SHARES:
         return DEFAULT_ALLOCATION
     promised = ours(reservation)

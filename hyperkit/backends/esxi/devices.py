@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from hyperkit.backends.esxi.elements import Element, child, children, flag, kind, number, text
+from hyperkit.backends.esxi.elements import Element, child, children, fields, flag, kind, number, text
 from hyperkit.backends.esxi.networks import link_of_unplugged
 from hyperkit.records import CdromRecord, DiskRecord, NicRecord
 from hyperkit.specs import DiskBus, DiskFormat
@@ -27,6 +27,24 @@ BUSES: Mapping[str, DiskBus] = {
     "VirtualSCSIController": DiskBus.SCSI,
 }
 """What disks on a controller are on, by the controller's type."""
+
+_OTHERS = frozenset(
+    {
+        "VirtualPS2Controller",
+        "VirtualPCIController",
+        "VirtualSIOController",
+        "VirtualKeyboard",
+        "VirtualPointingDevice",
+        "VirtualMachineVideoCard",
+        "VirtualMachineVMCIDevice",
+        "VirtualFloppy",
+        "VirtualUSBController",
+        "VirtualUSBXHCIController",
+        "VirtualHdAudioCard",
+        "VirtualSerialPort",
+    }
+)
+"""What most VMs have and no record tells, so that it need not be looked at."""
 
 _RAW = ("VirtualDiskRawDiskMappingVer1BackingInfo", "VirtualDiskRawDiskVer2BackingInfo")
 
@@ -63,40 +81,48 @@ def of(
         addresses: what VMware Tools tell of each card, by its device key.
         running: whether the VM is switched on, so that cards are connected now or not.
     """
-    found = list(devices)
-    controllers = {text(device, "key"): kind(device) for device in found}
+    buses: dict[str, DiskBus] = {}
     disks, nics, cdroms, tpm = [], [], [], False
-    for device in found:
+    for device in devices:
         type_ = kind(device)
-        if child(device, "capacityInKB") is not None:
-            disks.append(disk(device, BUSES.get(controllers.get(text(device, "controllerKey"), "")), created))
-        elif child(device, "macAddress") is not None:
-            nics.append(nic(device, networks or {}, addresses or {}, running))
+        if type_ in BUSES:
+            buses[text(device, "key")] = BUSES[type_]
         elif type_ == "VirtualCdrom":
             cdroms.append(cdrom(device))
         elif type_ == "VirtualTPM":
             tpm = True
-    return Devices(disks=tuple(disks), nics=tuple(nics), cdroms=tuple(cdroms), tpm=tpm)
+        elif type_ not in _OTHERS:
+            told = fields(device)
+            if "capacityInKB" in told:
+                disks.append(told)
+            elif "macAddress" in told:
+                nics.append(nic(type_, told, networks or {}, addresses or {}, running))
+    return Devices(
+        disks=tuple(disk(told, buses.get(text(told.get("controllerKey"))), created) for told in disks),
+        nics=tuple(nics),
+        cdroms=tuple(cdroms),
+        tpm=tpm,
+    )
 
 
-def disk(device: Element, bus: DiskBus | None, created: frozenset[str]) -> DiskRecord:
-    """A disk.
+def disk(device: Mapping[str, Element], bus: DiskBus | None, created: frozenset[str]) -> DiskRecord:
+    """A disk, of its fields.
 
     A snapshot begins a new file in the directory of the one below it, so that files there are the same disk; a file
     elsewhere is another VM's, which a linked clone shares. Below a file that hyperkit created is what it began from.
     """
-    backing = child(device, "backing")
+    backing = device.get("backing")
     files = _files(backing)
     path = files[0] if files else text(backing, "deviceName")
     own = 1
     while own < len(files) and files[own - 1] not in created and _directory(files[own]) == _directory(path):
         own += 1
-    size = number(device, "capacityInBytes")
+    size = number(device.get("capacityInBytes"))
     return DiskRecord(
-        id=text(device, "key"),
+        id=text(device.get("key")),
         path=path,
-        size=size if size is not None else (number(device, "capacityInKB") or 0) * 1024,
-        format=DiskFormat.VMDK if files and kind_of(backing) not in _RAW else None,
+        size=size if size is not None else (number(device["capacityInKB"]) or 0) * 1024,
+        format=DiskFormat.VMDK if backing is not None and files and kind(backing) not in _RAW else None,
         bus=bus,
         created=any(file in created for file in files[:own]),
         base=files[own] if own < len(files) else None,
@@ -105,20 +131,24 @@ def disk(device: Element, bus: DiskBus | None, created: frozenset[str]) -> DiskR
 
 
 def nic(
-    device: Element, networks: Mapping[str, str], addresses: Mapping[str, tuple[str, ...]], running: bool
+    type_: str,
+    device: Mapping[str, Element],
+    networks: Mapping[str, str],
+    addresses: Mapping[str, tuple[str, ...]],
+    running: bool,
 ) -> NicRecord:
-    """A network card."""
-    key = text(device, "key")
-    plugged = link_of_unplugged(text(device, "externalId")) is None
-    switch = network_id(child(device, "backing")) if plugged else None
-    name = networks.get(switch) if switch else None
+    """A network card, of its type and fields."""
+    key = text(device.get("key"))
+    backing = device.get("backing")
+    waiting = link_of_unplugged(text(device.get("externalId")))
+    switch = network_id(backing) if waiting is None else None
     return NicRecord(
         id=key,
-        mac=text(device, "macAddress").lower(),
+        mac=text(device["macAddress"]).lower(),
         switch_id=switch,
-        switch=name or (text(device, "backing", "deviceName") or None if switch else None),
-        model=kind(device).removeprefix("Virtual").lower(),
-        link_up=link_up(device, running),
+        switch=(networks.get(switch) or text(backing, "deviceName") or None) if switch else None,
+        model=type_.removeprefix("Virtual").lower(),
+        link_up=link_up(device.get("connectable"), running) if waiting is None else waiting,
         addresses=addresses.get(key, ()),
     )
 
@@ -133,20 +163,12 @@ def network_id(backing: Element | None) -> str | None:
     return text(backing, "network") or text(backing, "port", "portgroupKey") or None
 
 
-def link_up(device: Element, running: bool) -> bool:
-    """Whether the cable carries a signal, or will as soon as the VM runs, or the card is in a switch."""
-    waiting = link_of_unplugged(text(device, "externalId"))
-    if waiting is not None:
-        return waiting
-    connectable = child(device, "connectable")
+def link_up(connectable: Element | None, running: bool) -> bool:
+    """Whether the cable carries a signal, or will as soon as the VM runs."""
     if flag(connectable, "connected"):
         return True
     waits = not running or text(connectable, "status") == "untried"
     return waits and flag(connectable, "startConnected") is not False
-
-
-def kind_of(element: Element | None) -> str:
-    return "" if element is None else kind(element)
 
 
 def _files(backing: Element | None) -> list[str]:

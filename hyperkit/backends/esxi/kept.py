@@ -51,14 +51,19 @@ class Kept:
         return json.dumps(told, ensure_ascii=True, sort_keys=True) if told else ""
 
 
+NOTHING = Kept()
+
+
 def parse(text: str) -> Kept:
     """What is stored, as far as it can be read: anybody can write there."""
+    if not text:
+        return NOTHING
     try:
-        stored = json.loads(text or "{}")
+        stored = json.loads(text)
     except ValueError:
-        return Kept()
+        return NOTHING
     if not isinstance(stored, Mapping):
-        return Kept()
+        return NOTHING
     return Kept(
         created=frozenset(_words(stored.get("created"))),
         tags=tuple(sorted(set(_words(stored.get("tags"))))),

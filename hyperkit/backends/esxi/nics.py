@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hyperkit.backends.esxi import editing, plan
 from hyperkit.backends.esxi.devices import link_up
 from hyperkit.backends.esxi.editing import Editing
-from hyperkit.backends.esxi.elements import Element, text
+from hyperkit.backends.esxi.elements import Element, child, text
 from hyperkit.backends.esxi.networks import Networks, link_of_unplugged
 from hyperkit.backends.esxi.plan import DevicePlan
 from hyperkit.backends.esxi.tasks import finished
@@ -61,14 +61,17 @@ class Nics:
         now = Editing.read(self._connection, vm_id)
         element = _card(now, nic_id)
         card = now.decoded(element)
-        switched = link_of_unplugged(text(element, "externalId")) is None
+        waiting = link_of_unplugged(text(element, "externalId"))
+        switched = waiting is None
         if change.switch is not None:
             card.backing = self._networks.backing(change.switch or None)
             switched = bool(change.switch)
         if change.mac is not None:
             plan.set_mac(card, change.mac)
         if change.switch is not None or change.link_up is not None:
-            up = link_up(element, now.running) if change.link_up is None else change.link_up
+            up = change.link_up
+            if up is None:
+                up = link_up(child(element, "connectable"), now.running) if waiting is None else waiting
             plan.plug(card, switched=switched, link_up=up)
         finished(self._connection, now.change([editing.edited(card)]))
         record = self._inventory.get(vm_id)

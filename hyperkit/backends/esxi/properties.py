@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from lxml import etree
 from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import GetWsdlType
 
-from hyperkit.backends.esxi.elements import NS, Element, child, children, text
+from hyperkit.backends.esxi.elements import NS, Element, child, children, parse, text
 from hyperkit.backends.esxi.scope import Ref
-from hyperkit.errors import BackendError, ConnectionLost
 
 if TYPE_CHECKING:
     from hyperkit.backends.esxi.connection import Connection
@@ -22,7 +20,7 @@ PAGE = 250
 """Objects that one answer has at most: what is held in memory at a time."""
 
 _PC = vmodl.query.PropertyCollector
-_TOKEN, _OBJECTS, _RESULT = NS + "token", NS + "objects", NS + "returnval"
+_SET, _MISSING = NS + "propSet", NS + "missingSet"
 
 
 @attrs.frozen(kw_only=True)
@@ -134,14 +132,11 @@ class Properties:
         try:
             while True:
                 with self._connection.stub.answer(collector, method, *args) as body:
-                    token = ""
-                    for part in _parts(body):
-                        if part.tag == _TOKEN:
-                            token = part.text or ""
-                        else:
-                            yield _found(part)
+                    objects, token = _page(parse(body))
+                yield from map(_found, objects)
                 if not token:
                     return
+                del objects  # one page is held at a time
                 method, args = _PC.ContinueRetrievePropertiesEx, (token,)
         except GeneratorExit:
             if token:
@@ -170,37 +165,15 @@ def _below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -
     return _PC.FilterSpec(objectSet=[start], propSet=_wanted(paths))
 
 
-def _parts(body: IO[bytes]) -> Iterator[Element]:
-    """The token, if there is more, and the objects of an answer, each gone from memory with its last reader."""
-    previous: Element | None = None
-    events = etree.iterparse(
-        body, tag=(_TOKEN, _OBJECTS), resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False
-    )
-    try:
-        for _, part in events:
-            parent = part.getparent()
-            if parent is None or parent.tag != _RESULT:
-                continue  # a value's field of the same name
-            if previous is not None:
-                parent.remove(previous)  # not before: the parser holds on to the latest
-            elif part.getroottree().docinfo.internalDTD is not None:
-                raise BackendError("the host's answer has a document type, which no answer of vSphere has")
-            previous = part
-            yield part
-    except etree.XMLSyntaxError as error:
-        raise ConnectionLost(f"the host's answer broke off, or is no XML: {error.msg}") from error
+def _page(response: Element) -> tuple[list[Element], str]:
+    """The objects of an answer, and the token of the next page, if there is one."""
+    result = child(response, "returnval")
+    return list(children(result, "objects")), text(result, "token")
 
 
 def _found(part: Element) -> Found:
-    values: dict[str, Element] = {}
-    missing: dict[str, Element] = {}
-    for field in children(part, "propSet"):
-        value = child(field, "val")
-        if value is not None:
-            values[text(field, "name")] = value
-    for field in children(part, "missingSet"):
-        fault = child(field, "fault")
-        if fault is not None:
-            missing[text(field, "path")] = fault
-    (ref,) = children(part, "obj")
-    return Found(ref=Ref(kind=ref.get("type", ""), id=ref.text or ""), values=values, missing=missing)
+    """An ``ObjectContent``. Fields are counted off, for their order is the schema's and there are many."""
+    ref = child(part, "obj")
+    values = {field[0].text or "": field[1] for field in part.iterchildren(_SET) if len(field) == 2}
+    missing = {text(field, "path"): field[-1] for field in part.iterchildren(_MISSING) if len(field)}
+    return Found(ref=Ref(kind="" if ref is None else ref.get("type", ""), id=text(ref)), values=values, missing=missing)

@@ -172,8 +172,8 @@ def record(found: Found, references: References) -> VMRecord:
 
 def option(options: Element | None, key: str) -> str:
     """The value of an option in an array of ``OptionValue``; empty if it is not there."""
-    for each in children(options):
-        if text(each, "key") == key:
+    for each in children(options):  # a field is counted off, for there are dozens of options
+        if each[0].text == key:
             return text(each, "value")
     return ""
 
