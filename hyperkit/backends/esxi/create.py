@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from pyVmomi import vim
 
-from hyperkit.backends.esxi import autostart, files, hardware, names, placement
+from hyperkit.backends.esxi import autostart, copies, files, hardware, names, placement
 from hyperkit.backends.esxi.devices import present
 from hyperkit.backends.esxi.elements import text
 from hyperkit.backends.esxi.networks import Networks
@@ -23,11 +23,9 @@ from hyperkit.backends.esxi.placement import Place, Store
 from hyperkit.backends.esxi.plan import DevicePlan
 from hyperkit.backends.esxi.tasks import Work
 from hyperkit.backends.esxi.undo import Made, datacenter, is_lost
-from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, InvalidRequest
 from hyperkit.records import VMRecord
 from hyperkit.specs import DiskSpec, VMSpec
-from hyperkit.units import KiB, to_unit
 
 if TYPE_CHECKING:
     from hyperkit.backends.esxi.connection import Connection
@@ -66,8 +64,7 @@ def check(spec: VMSpec) -> None:
     for index, disk in enumerate(spec.disks):
         if disk.base is not None:
             files.parse(disk.base, f"disks[{index}].base")
-            if disk.size is not None:
-                to_unit(disk.size, KiB, field=f"disks[{index}].size")
+            copies.check_size(disk, None, f"disks[{index}].size")
         if disk.path is not None:
             files.parse(disk.path, f"disks[{index}].path")
         if disk.name is not None:
@@ -88,7 +85,11 @@ def create(connection: Connection, inventory: Inventory, spec: VMSpec) -> Work[V
     )
     there = yield from _look(connection, place, spec)
     backings = _backings(connection, place, spec)
-    made = Made(connection, spec.name, frozenset(disk.path for disk in spec.disks if disk.path is not None))
+    made = Made(
+        connection,
+        spec.name,
+        frozenset(files.parse(disk.path, "disks").text for disk in spec.disks if disk.path is not None),
+    )
     try:
         disks = yield from _files(connection, place, spec, there, made)
         config = _config(connection, place, spec, disks, backings, made)
@@ -125,9 +126,8 @@ def _look(connection: Connection, place: Place, spec: VMSpec) -> Work[dict[str, 
     if spec.iso is not None:
         files.check_iso(spec.iso, "iso", there[spec.iso])
     for index, disk in enumerate(spec.disks):
-        least = there[disk.base].capacity if disk.base is not None else None
-        if disk.size is not None and least is not None and disk.size < least:
-            refuse(f"disks[{index}].size", disk.size, f"at least the base image's size ({least})")
+        if disk.base is not None:
+            copies.check_size(disk, there[disk.base].capacity, f"disks[{index}].size")
     return there
 
 
@@ -152,7 +152,7 @@ def _files(
     for index, disk in enumerate(spec.disks):
         field = f"disks[{index}]"
         if disk.path is not None:
-            disks.append(_Disk(field, disk, disk.path))
+            disks.append(_Disk(field, disk, files.parse(disk.path, field).text))
             continue
         store = place.store(disk.datastore)
         if store.id not in directories:
@@ -162,7 +162,7 @@ def _files(
         disks.append(_Disk(field, disk, path, copied=disk.base is not None))
     for disk in disks:
         if disk.copied:
-            yield from _copy(connection, disk, there[str(disk.spec.base)].capacity)
+            yield from copies.copy(connection, disk.spec, disk.path, there[str(disk.spec.base)].capacity)
     return disks
 
 
@@ -215,25 +215,6 @@ def _directory(connection: Connection, store: Store, name: str, made: Made) -> s
 def _safe(name: str) -> str:
     """A name for a directory: without what means something in a path or an escape."""
     return re.sub(r"[%\[\]]", "_", name)
-
-
-def _copy(connection: Connection, disk: _Disk, capacity: int | None) -> Work[None]:
-    """Copy an image, and grow the copy.
-
-    A vCenter takes no word about the copy's format (``destSpec``): it is the image's, and is inflated if it has to be.
-    """
-    manager, where, spec = connection.content.virtualDiskManager, datacenter(connection), disk.spec
-    form = None
-    if not connection.is_vcenter:
-        form = vim.VirtualDiskManager.VirtualDiskSpec(
-            diskType="thin" if spec.thin else "preallocated", adapterType="lsiLogic"
-        )
-    yield manager.CopyVirtualDisk_Task(spec.base, where, disk.path, where, form, False)
-    if spec.size is not None and spec.size != capacity:
-        count = to_unit(spec.size, KiB, field=f"{disk.field}.size")
-        yield manager.ExtendVirtualDisk_Task(disk.path, where, count, False)
-    if not spec.thin and connection.is_vcenter:
-        yield manager.InflateVirtualDisk_Task(disk.path, where)
 
 
 def _config(
