@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -147,37 +148,33 @@ def _files(
     if any(disk.base is not None for disk in spec.disks):
         _check_free(connection, spec.name)  # a copy may take hours
     directories: dict[str, str] = {}
+    taken = {disk.name for disk in spec.disks}
     disks = []
-    default = _names(spec)
-    for index, disk in enumerate(spec.disks):
+    for index, asked in enumerate(spec.disks):
         field = f"disks[{index}]"
-        if disk.path is not None:
-            disks.append(_Disk(field, disk, files.parse(disk.path, field).text))
+        if asked.path is not None:
+            disks.append(_Disk(field, asked, files.parse(asked.path, field).text))
             continue
-        store = place.store(disk.datastore)
+        store = place.store(asked.datastore)
         if store.id not in directories:
             directories[store.id] = _directory(connection, store, spec.name, made)
-        stem = files.parse(f"{directories[store.id]}/.", field).directory.rpartition("/")[2]
-        path = f"{directories[store.id]}/{disk.name or next(default(stem))}.vmdk"
-        disks.append(_Disk(field, disk, path, copied=disk.base is not None))
+        directory = directories[store.id]
+        name = asked.name or _free_name(_stem(directory), taken)
+        taken.add(name)
+        disks.append(_Disk(field, asked, f"{directory}/{name}.vmdk", copied=asked.base is not None))
     for disk in disks:
         if disk.copied:
             yield from copies.copy(connection, disk.spec, disk.path, there[str(disk.spec.base)].capacity)
     return disks
 
 
-def _names(spec: VMSpec) -> Any:
-    """Names for disks that are given none: each time one more, past those that are asked for."""
-    taken = {disk.name for disk in spec.disks}
+def _stem(directory: str) -> str:
+    """The last part of a directory's path: ``web1`` of ``[datastore1] web1``."""
+    return re.split(r"[/\] ]", directory)[-1]
 
-    def free(stem: str) -> Iterator[str]:
-        for number in range(len(spec.disks) + len(taken)):
-            name = f"{stem}_{number}" if number else stem
-            if name not in taken:
-                taken.add(name)
-                yield name
 
-    return free
+def _free_name(stem: str, taken: Collection[str | None]) -> str:
+    return next(name for n in count() if (name := f"{stem}_{n}" if n else stem) not in taken)
 
 
 def _check_free(connection: Connection, name: str) -> None:
@@ -224,8 +221,7 @@ def _config(
     new = [disk.path for disk in disks if disk.spec.creates]
     home = next((directory for directory in made.directories if directory.startswith(f"[{place.home.name}]")), "")
     if home:
-        stem = files.parse(f"{home}/.", "name").directory.rpartition("/")[2]
-        path = f"{home}/{stem}.vmx"
+        path = f"{home}/{_stem(home)}.vmx"
     else:
         path = f"[{place.home.name}]"
     config = hardware.new(

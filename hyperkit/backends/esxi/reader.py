@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from hyperkit.backends.esxi import allocation, devices, kept, states
+from hyperkit.backends.esxi import allocation, devices, guest_ids, kept, states
 from hyperkit.backends.esxi.elements import Element, child, children, flag, kind, number, text
 from hyperkit.backends.esxi.names import from_vsphere
 from hyperkit.backends.esxi.properties import Found
@@ -48,6 +48,8 @@ _BOOT = {
     "VirtualMachineBootOptionsBootableCdromDevice": BootDevice.CDROM,
     "VirtualMachineBootOptionsBootableEthernetDevice": BootDevice.NETWORK,
 }
+
+_BOOT_WORDS = frozenset(each.value for each in BootDevice)
 
 
 @attrs.frozen(kw_only=True)
@@ -154,11 +156,11 @@ def record(found: Found, references: References) -> VMRecord:
         disks=devs.disks,
         nics=devs.nics,
         cdroms=devs.cdroms,
-        guest_os=ours.guest_os or text(values.get("config.guestId")),
+        guest_os=guest_ids.hint(text(values.get("config.guestId")), ours.guest_os),
         firmware=Firmware.UEFI if text(values.get("config.firmware")) == "efi" else Firmware.BIOS,
         secure_boot=flag(boot, "efiSecureBootEnabled") or False,
         tpm=devs.tpm,
-        boot_order=_boot_order(boot),
+        boot_order=_boot_order(boot, ours.boot_order),
         notes=text(values.get("config.annotation")),
         tags=ours.tags,
         autostart=found.ref.id in host.autostart,
@@ -229,9 +231,13 @@ def _topology(hardware: Element | None, max_cpus: int) -> CpuTopology | None:
     return CpuTopology(sockets=max_cpus // cores, cores=cores)
 
 
-def _boot_order(boot: Element | None) -> tuple[BootDevice, ...]:
-    told = [_BOOT[kind(one)] for one in children(boot, "bootOrder") if kind(one) in _BOOT]
-    return tuple(dict.fromkeys(told)) or (BootDevice.DISK,)
+def _boot_order(boot: Element | None, asked: Sequence[str]) -> tuple[BootDevice, ...]:
+    """As the VM's devices are ordered; as was asked for, where that is the same but for devices that it has none of."""
+    told = tuple(dict.fromkeys(_BOOT[kind(one)] for one in children(boot, "bootOrder") if kind(one) in _BOOT))
+    whole = tuple(BootDevice(word) for word in asked if word in _BOOT_WORDS)
+    if whole and tuple(each for each in whole if each in told) == told:
+        return whole
+    return told or (BootDevice.DISK,)
 
 
 def _agent(running: str, version: str) -> AgentState:
