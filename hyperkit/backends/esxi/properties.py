@@ -76,13 +76,13 @@ class Properties:
         kept = self._views.get((kind, root))
         if kept is not None:
             try:
-                yield from self._read(_below(kept, hops, paths))
+                yield from self._read(below(kept, hops, paths))
             except vmodl.fault.ManagedObjectNotFound as gone:
                 if gone.obj is None or gone.obj._GetMoId() != kept._GetMoId():
                     raise  # the root itself, say
             else:
                 return
-        yield from self._read(_below(self._view(kind, root), hops, paths))
+        yield from self._read(below(self._view(kind, root), hops, paths))
 
     def of(self, kind: str, ids: Sequence[str], paths: Sequence[str]) -> Iterator[Found]:
         """Read these properties of the named objects of one type, in one call, pages aside.
@@ -158,7 +158,7 @@ def _selection(hops: Sequence[Hop]) -> list[Any]:
     ]
 
 
-def _below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
+def below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
     """A filter for what a view shows, and where that leads."""
     through = _PC.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False, selectSet=_selection(hops))
     start = _PC.ObjectSpec(obj=view, skip=True, selectSet=[through])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
-from hyperkit.backends.esxi import allocation, devices, kept, states
+from hyperkit.backends.esxi import addresses, allocation, devices, kept, states
 from hyperkit.backends.esxi.elements import Element, child, children, flag, kind, number, text
 from hyperkit.backends.esxi.names import from_vsphere
 from hyperkit.backends.esxi.properties import Found
@@ -136,7 +135,7 @@ def record(found: Found, references: References) -> VMRecord:
         devices.present(hardware),
         created=ours.created,
         networks=references.networks,
-        addresses=addresses(values.get("guest.net")),
+        addresses=_addresses(values.get("guest.net")),
         running=power.state is PowerState.RUNNING,
     )
     return VMRecord(
@@ -178,15 +177,6 @@ def option(options: Element | None, key: str) -> str:
     return ""
 
 
-def addresses(nets: Element | None) -> dict[str, tuple[str, ...]]:
-    """What VMware Tools tell of each card, by its device key; loopback and link-local addresses are left out."""
-    told: dict[str, tuple[str, ...]] = {}
-    for net in children(nets):
-        key = text(net, "deviceConfigId")
-        told[key] = (*told.get(key, ()), *_usable(net))
-    return told
-
-
 def question(info: Element | None) -> QuestionRecord | None:
     """What a VM waits for an answer to."""
     if info is None or not text(info, "id"):
@@ -205,14 +195,12 @@ def question(info: Element | None) -> QuestionRecord | None:
     )
 
 
-def _usable(net: Element) -> Iterator[str]:
-    for told in children(net, "ipAddress"):
-        try:
-            address = ipaddress.ip_address((told.text or "").partition("%")[0])
-        except ValueError:
-            continue  # a guest can report anything
-        if not (address.is_loopback or address.is_link_local or address.is_unspecified):
-            yield str(address)
+def _addresses(net: Element | None) -> dict[str, tuple[str, ...]]:
+    """What VMware Tools tell of each card, by its device key."""
+    told: dict[str, tuple[str, ...]] = {}
+    for key, record in addresses.of(net):
+        told[key] = (*told.get(key, ()), record.address)
+    return told
 
 
 def _memory_ceiling(values: Mapping[str, Element]) -> int:
