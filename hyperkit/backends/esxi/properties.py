@@ -100,7 +100,7 @@ class Properties:
             under: what to look below, if not the connection's scope.
         """
         root = under or self._connection.scope.root
-        return self._pages(lambda: _below(self._view(kind, root), hops, paths))
+        return self._pages(lambda: below(self._view(kind, root), hops, paths))
 
     def around_these(
         self, kind: str, ids: Sequence[str], hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]
@@ -174,7 +174,7 @@ def _selection(hops: Sequence[Hop]) -> list[Any]:
     ]
 
 
-def _below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
+def below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
     """A filter for what a view shows, and where that leads."""
     through = _PC.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False, selectSet=_selection(hops))
     start = _PC.ObjectSpec(obj=view, skip=True, selectSet=[through])
