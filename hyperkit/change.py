@@ -12,7 +12,7 @@ from hyperkit.specs import ChangeFields, Firmware, VMChange, check_allocations, 
 from hyperkit.states import PowerState, to_be_off
 from hyperkit.units import exact_size, format_size
 
-_ANY_STATE = frozenset({"notes", "autostart"})
+_ANY_STATE = frozenset({"notes", "tags", "autostart"})
 _MOST_SIZES = 8
 """As many as an error names."""
 

@@ -125,8 +125,8 @@ class Collection(ABC, Generic[H, N]):
         return f"<{self.kind} collection of {self._host.url}>"
 
 
-def id_of(host: Host, kind: str, thing: object) -> str:
-    """The id that is given, by itself or as an object that has it.
+def id_of(host: Host, kind: str, thing: object, field: str = "id") -> str:
+    """The id that is given as ``field``, by itself or as an object that has it.
 
     Raises:
         InvalidRequest: neither a string nor an object of this kind, or one of another host.
@@ -134,8 +134,8 @@ def id_of(host: Host, kind: str, thing: object) -> str:
     if isinstance(thing, Handle) and thing.kind == kind:
         thing = part_of(thing, "id")
     if not isinstance(thing, str):
-        refuse("id", thing, f"an id, which is a string, or a {kind} of this host")
-    check_own(host.identity, "id", thing)
+        refuse(field, thing, f"an id, which is a string, or a {kind} of this host")
+    check_own(host.identity, field, thing)
     return thing
 
 

@@ -562,7 +562,7 @@ class SnapshotPort(Protocol):
             * A revert brings back the content of the disks.
             * A revert to a snapshot of a running VM's disks brings back their content.
             * A revert takes away a disk that was attached since, and its file stays; one that was detached is back.
-            * A revert keeps the VM's name, notes and autostart.
+            * A revert keeps the VM's name, notes, tags and autostart.
         """
         ...
 

@@ -138,7 +138,9 @@ def _changes(change: Change, time: datetime) -> Iterator[Event]:
         fields = tuple(
             field.name
             for field in attrs.fields(VMRecord)
-            if field.name not in ("state", "reason") and getattr(before, field.name) != getattr(after, field.name)
+            if field.eq
+            and field.name not in ("state", "reason")
+            and getattr(before, field.name) != getattr(after, field.name)
         )
         if fields:
             yield VMChanged(fields=fields, **about)  # type: ignore[arg-type]

@@ -286,7 +286,7 @@ def check(operation: str, args: tuple[Any, ...], capabilities: Capabilities, bac
         if operation == "disks.attach":
             _bus(args[1], capabilities, "bus")
     elif operation == "switches.create":
-        _tags(args[0], capabilities)
+        check_switch_vlan(args[0].vlan, args[0].openvswitch, capabilities)
 
 
 def _limits_of_vm(spec: VMSpec, caps: Capabilities, backend: str) -> None:
@@ -299,10 +299,14 @@ def _limits_of_vm(spec: VMSpec, caps: Capabilities, backend: str) -> None:
         _bus(disk, caps, f"disks[{index}].bus")
 
 
-def _tags(spec: SwitchSpec, caps: Capabilities) -> None:
-    """A host that has Open vSwitch has it because its other switches carry no tags."""
-    if spec.vlan is not None and caps.switch_openvswitch and not spec.openvswitch:
-        refuse("vlan", spec.vlan, "on this host only a switch with openvswitch=True carries VLANs")
+def check_switch_vlan(vlan: int | None, openvswitch: bool, caps: Capabilities) -> None:
+    """Refuse a VLAN for a switch that carries none: where there is Open vSwitch, the other bridges have no tags.
+
+    Raises:
+        InvalidRequest: it is such a switch.
+    """
+    if vlan is not None and caps.switch_openvswitch and not openvswitch:
+        refuse("vlan", vlan, "on this host only a switch with openvswitch=True carries VLANs")
 
 
 def _format(spec: DiskSpec | VolumeSpec, caps: Capabilities, backend: str) -> None:

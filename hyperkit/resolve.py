@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hyperkit.checks import refuse
 from hyperkit.collection import pick
 from hyperkit.errors import Busy
-from hyperkit.records import SwitchRecord, changed
+from hyperkit.records import SwitchRecord, VMRecord, changed
 from hyperkit.specs import DiskSpec, NicSpec
 from hyperkit.specs.given import check_own
 from hyperkit.specs.isolation import OPEN
@@ -78,6 +78,17 @@ def resolve_disks(host: Host, disks: Iterable[DiskSpec]) -> tuple[DiskSpec, ...]
     )
 
 
+def datastore_id(host: Host, label: str) -> str:
+    """The id of the datastore that a name or an id means.
+
+    Raises:
+        NotFound: no such datastore; the error names those there are.
+        InvalidRequest: one of another host.
+    """
+    check_own(host.identity, "datastore", label)
+    return pick("datastore", host.driver.datastores.list(), label, host.url).id
+
+
 def check_subnet_free(host: Host, subnet: IPv4Network | None) -> None:
     """Refuse a subnet that a switch of this host already has, or a part of it: the host could not route to both.
 
@@ -96,13 +107,14 @@ def check_unused(host: Host, paths: Iterable[str], *, but: str | None = None, wi
     Args:
         paths: the files that are to go, together.
         but: the id of a VM that lets go of them.
-        with_snapshots: whether that VM's snapshots let go too.
+        with_snapshots: whether that VM's snapshots go too, with what only they hold.
 
     Raises:
         Busy: one is needed; the error says by whom. Nothing was deleted.
     """
     doomed = set(paths)
-    if not doomed:
+    # Where clones share blocks with a snapshot, it may hold what they need without a disk of its VM.
+    if not doomed and not (with_snapshots and host.capabilities.linked_clones):
         return
     for path, holder in _holders(host, doomed, but, with_snapshots):
         raise Busy(f"{path} is {holder} on {host.url}; nothing was deleted", backend=host.url)
@@ -111,25 +123,34 @@ def check_unused(host: Host, paths: Iterable[str], *, but: str | None = None, wi
 def _holders(host: Host, doomed: set[str], but: str | None, with_snapshots: bool) -> Iterator[tuple[str, str]]:
     """Who needs which of these files: one bulk read of VMs, one of each datastore, one of what snapshots hold."""
     driver = host.driver
-    names: dict[str, str] = {}
-    for record in driver.vms.list():
-        names[record.id] = record.name
-        if record.id == but:
-            continue
-        held: dict[str | None, str] = {disk.base: "the base of a disk of" for disk in record.disks}
-        held.update({cdrom.iso: "in the drive of" for cdrom in record.cdroms})
-        held.update({path: "used by" for disk in record.disks for path in disk.files})
-        for path in doomed & held.keys():
-            yield path, f"{held[path]} VM {record.name!r}"
+    records = driver.vms.list()
+    others = [record for record in records if record.id != but]
+    yield from _vms_with(doomed, others)
     port = driver.snapshots if driver.capabilities.snapshots else None
     needed = port.held() if port is not None else {}
     going = {path for path, owners in needed.items() if with_snapshots and set(owners) == {but}}
+    # What the VM's disks are stays with them; the rest goes with its snapshots.
+    kept = {path for record in records if record.id == but for disk in record.disks for path in disk.files}
+    yield from _vms_with(going - kept, others)
+    if not doomed:
+        return
     # An image that no VM has may be somebody's data, and the middle of a chain is in no VM's record.
     for datastore in driver.datastores.list():
         for volume in driver.volumes.list(datastore.id) if datastore.accessible else ():
             if volume.base in doomed and volume.path not in doomed | going:
                 yield volume.base, f"the base of {volume.path}"
+    names = {record.id: record.name for record in records}
     for path, owners in needed.items():
         needing = [owner for owner in owners if not (with_snapshots and owner == but)]
         if path in doomed and needing:
             yield path, f"needed by a snapshot of VM {names.get(needing[0], needing[0])!r}"
+
+
+def _vms_with(paths: set[str], records: Iterable[VMRecord]) -> Iterator[tuple[str, str]]:
+    """Which of these files these VMs need."""
+    for record in records:
+        held: dict[str | None, str] = {disk.base: "the base of a disk of" for disk in record.disks}
+        held.update({cdrom.iso: "in the drive of" for cdrom in record.cdroms})
+        held.update({path: "used by" for disk in record.disks for path in disk.files})
+        for path in paths & held.keys():
+            yield path, f"{held[path]} VM {record.name!r}"

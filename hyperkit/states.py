@@ -105,6 +105,9 @@ ALLOWED: Mapping[PowerState, frozenset[PowerAction]] = MappingProxyType(
 )
 """The actions that change something in each state. A state that already is the goal is no error."""
 
+HOLD_POWER = frozenset({_S.RUNNING, _S.PAUSED, _S.SLEEPING, _S.UNKNOWN})
+"""Where there may be something to switch off."""
+
 
 def already_there(state: PowerState, action: PowerAction) -> bool:
     """Whether the action's goal is the present state, so that there is nothing to do.

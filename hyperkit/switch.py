@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from hyperkit.collection import Collection
 from hyperkit.errors import Busy
+from hyperkit.guard import check_switch_vlan
 from hyperkit.handle import Handle
 from hyperkit.records import SwitchRecord
 from hyperkit.resolve import check_subnet_free
 from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
+from hyperkit.specs.isolation import OPEN, IsolationPolicy
 from hyperkit.specs.lease import StaticLease, check_leases
 
 if TYPE_CHECKING:
@@ -43,6 +45,16 @@ class Switch(Handle[SwitchRecord]):
         """The addresses that its DHCP server keeps."""
         return self._record.leases
 
+    @property
+    def vlan(self) -> int | None:
+        """The VLAN of every NIC on it that has none of its own."""
+        return self._record.vlan
+
+    @property
+    def policy(self) -> IsolationPolicy:
+        """What passes at all, of every NIC on it."""
+        return self._record.policy
+
     def _read(self) -> SwitchRecord:
         return self._host.driver.switches.get(self.id)
 
@@ -50,19 +62,34 @@ class Switch(Handle[SwitchRecord]):
         """The VMs that are plugged into it. Asks the host."""
         return self._host.vms.find(lambda vm: any(nic.switch_id == self.id for nic in vm.record.nics))
 
-    def configure(self, *, leases: Iterable[StaticLease]) -> Switch:
+    def configure(
+        self,
+        *,
+        leases: Iterable[StaticLease] | None = None,
+        vlan: int | None = None,
+        policy: IsolationPolicy | None = None,
+    ) -> Switch:
         """Change it at once and lastingly; VMs that are plugged into it run on.
 
         Args:
             leases: all static leases; those that are not among them are no more. A guest that has another address
                 keeps it until it asks again.
+            vlan: another VLAN; 0 for none.
+            policy: another policy; `OPEN` (an ``IsolationPolicy()``) lets everything through.
 
         Raises:
-            InvalidRequest: an address outside the subnet, or that two leases have; or the switch has no DHCP.
+            InvalidRequest: an address outside the subnet, or that two leases have; or the switch has no DHCP, or
+                carries no VLANs; or the policy has a part that is a NIC's own.
+            Unsupported: the host cannot change that.
         """
-        change = SwitchChange(leases=leases)
+        change = SwitchChange(leases=leases, vlan=vlan, policy=policy)
+        if change == SwitchChange():
+            return self
         there = self.refresh().record
-        check_leases(change.leases or (), there.subnet if there.dhcp else None)
+        if change.leases is not None:
+            check_leases(change.leases, there.subnet if there.dhcp else None)
+        if change.vlan:
+            check_switch_vlan(change.vlan, there.openvswitch, self._host.capabilities)
         self._record = self._call(self._host.driver.switches.update, self.id, change)
         return self
 
@@ -114,12 +141,13 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
         leases: Iterable[StaticLease] = (),
         openvswitch: bool = False,
         vlan: int | None = None,
+        policy: IsolationPolicy = OPEN,
     ) -> Switch:
         """Create a switch that works at once and after the host restarts. Arguments as in `SwitchSpec`.
 
         Raises:
             AlreadyExists: the name is taken, where names must be unique.
-            InvalidRequest: the subnet, uplink, a lease or the VLAN is not acceptable.
+            InvalidRequest: the subnet, uplink, a lease, the VLAN or the policy is not acceptable.
             Unsupported: the host cannot make this kind.
         """
         spec = (
@@ -135,6 +163,7 @@ class SwitchCollection(Collection[Switch, SwitchRecord]):
                 leases=leases,
                 openvswitch=openvswitch,
                 vlan=vlan,
+                policy=policy,
             )
         )
         check_subnet_free(self._host, spec.network)

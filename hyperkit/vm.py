@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Self, Unpack
 
-from hyperkit import checks, guard, states
+from hyperkit import checks, clone, guard, states, upkeep
 from hyperkit.change import allowed_change
 from hyperkit.console import Console
-from hyperkit.disk import Cdroms, Disks, DisksToDelete, files_to_delete
+from hyperkit.deleting import begin_delete
+from hyperkit.disk import Cdroms, Disks, DisksToDelete
 from hyperkit.errors import InvalidState, NotFound, Timeout
 from hyperkit.guest import Guest
-from hyperkit.handle import Handle
 from hyperkit.metrics import MetricsRecord
 from hyperkit.nic import Nics
 from hyperkit.records import AddressRecord, PowerRecord, VMRecord, changed, has_guest
-from hyperkit.resolve import check_unused
 from hyperkit.shutdown import ShutdownJob
-from hyperkit.snapshot import SnapshotCollection
-from hyperkit.specs import ChangeFields
-from hyperkit.states import ALLOWED, PowerAction, PowerState, StateReason, allowed_in, already_there
+from hyperkit.snapshot import Snapshot, SnapshotCollection
+from hyperkit.specs import ChangeFields, Identified
+from hyperkit.states import ALLOWED, HOLD_POWER, PowerAction, PowerState, StateReason, allowed_in, already_there
 from hyperkit.tasks import Task, wait_until
-from hyperkit.units import format_size
+from hyperkit.vm_facts import VMFacts
 
 
-class VM(Handle[VMRecord]):
+class VM(VMFacts):
     """A virtual machine.
 
     Attributes are those of the last record (`record` has them all) and never do I/O. Power verbs read the
@@ -38,40 +36,9 @@ class VM(Handle[VMRecord]):
         NotFound: the VM is gone.
     """
 
-    kind = "VM"
     __slots__ = ()
 
-    # What it is, as last read
-
-    @property
-    def name(self) -> str:
-        """Its label; see `Capabilities.unique_vm_names`."""
-        return self._record.name
-
-    @property
-    def state(self) -> PowerState:
-        """What it is doing."""
-        return self._record.state
-
-    @property
-    def reason(self) -> StateReason:
-        """Why, where the state alone would mislead: paused by an I/O error is a fault."""
-        return self._record.reason
-
-    @property
-    def cpus(self) -> int:
-        """VCPUs."""
-        return self._record.cpus
-
-    @property
-    def memory(self) -> int:
-        """Bytes of memory."""
-        return self._record.memory
-
-    @property
-    def notes(self) -> str:
-        """Free text kept with it."""
-        return self._record.notes
+    # What belongs to it
 
     @property
     def disks(self) -> Disks:
@@ -110,6 +77,7 @@ class VM(Handle[VMRecord]):
 
         Raises:
             ResourceExhausted: the host has no room for it.
+            InvalidState: it is a template, which is cloned and not started; see `make_vm`.
         """
         return self.begin_start().result(timeout)
 
@@ -199,6 +167,8 @@ class VM(Handle[VMRecord]):
         vms = self._host.driver.vms
         self._call(guard.check, "vms.set_power", (self.id, action), self._host.capabilities, self._host.url)
         state = self._look()
+        if action is PowerAction.START:
+            clone.check_no_template(self)
         if already_there(state, action):
             return self._task(states.in_words(action), self, lambda vm: vm)
         if action not in ALLOWED[state]:
@@ -223,7 +193,7 @@ class VM(Handle[VMRecord]):
         state, reason = self._record.state, self._record.reason
         why = "" if reason is StateReason.NORMAL else f" ({reason.value})"
         aside = ", not paused" if wanted == "resume" and state is PowerState.SUSPENDED else ""
-        allowed = allowed or (*allowed_in(state), *(() if state in _HOLDS_POWER else ("delete",)))
+        allowed = allowed or (*allowed_in(state), *(() if state in HOLD_POWER else ("delete",)))
         return InvalidState(
             f"{what} {self.label} on {self._host.url}: it is {state.value}{why}{aside}{hint}",
             current=state.value,
@@ -312,12 +282,12 @@ class VM(Handle[VMRecord]):
 
         return wait_until(first, clock=self._host.clock, timeout=timeout, what=f"an address of {self.label}")
 
-    # Changing and deleting
+    # Changing, cloning
 
     def configure(self, **fields: Unpack[ChangeFields]) -> Self:
         """Change it: at once, and for every later start. Fields mean what they mean in `VMSpec`.
 
-        Notes and autostart change in any state. The others change while the VM is off, or while it runs where
+        Notes, tags and autostart change in any state. The others change while the VM is off, or while it runs where
         the host has the hot capability for them. When one of them cannot change now, none is.
 
         Raises:
@@ -334,6 +304,77 @@ class VM(Handle[VMRecord]):
     def rename(self, name: str) -> Self:
         """Give it another name; its id stays."""
         return self.configure(name=name)
+
+    def clone(
+        self,
+        name: str,
+        *,
+        linked: bool = False,
+        snapshot: Snapshot | str | None = None,
+        datastore: str | Identified | None = None,
+        timeout: float | None = None,
+    ) -> VM:
+        """Make a VM of it, or of a template: switched off, with disks and MAC addresses of its own.
+
+        Args:
+            name: the clone's.
+            linked: share blocks with a snapshot of this VM, which has to stay, instead of copying them.
+            snapshot: begin from this one; None is the VM as it is, and the current one for a linked clone.
+            datastore: where its disks are made, by name, id or object; default: where this VM's are.
+            timeout: seconds to wait.
+
+        Raises:
+            AlreadyExists: the name is taken, where names must be unique.
+            InvalidState: ``linked``, and the VM has no snapshot.
+            NotFound: no such snapshot or datastore.
+            Unsupported: the host cannot clone, or not so: a VM that runs needs `Capabilities.running_clones`, or a
+                snapshot.
+        """
+        return self.begin_clone(name, linked=linked, snapshot=snapshot, datastore=datastore).result(timeout)
+
+    def begin_clone(
+        self,
+        name: str,
+        *,
+        linked: bool = False,
+        snapshot: Snapshot | str | None = None,
+        datastore: str | Identified | None = None,
+    ) -> Task[VM]:
+        """`clone`, without waiting for its end."""
+        return clone.begin_clone(self, name, linked, snapshot, datastore)
+
+    def make_template(self) -> Self:
+        """Make it a template, which is cloned and never started; one that is a template already stays one.
+
+        Raises:
+            InvalidState: it is not off.
+        """
+        return clone.set_template(self, True)
+
+    def make_vm(self) -> Self:
+        """Make it a VM again that can be started, if it is a template."""
+        return clone.set_template(self, False)
+
+    # Upkeep
+
+    def answer(self, choice: str) -> Self:
+        """Answer what it waits for (`question`): with one of the choices, or what people call it.
+
+        Raises:
+            InvalidState: it waits for no answer.
+            InvalidRequest: the question has no such choice; the error names those it has.
+        """
+        return upkeep.answer(self, choice)
+
+    def consolidate(self, *, timeout: float | None = None) -> Self:
+        """Merge what deleted snapshots left behind; see `VMRecord.consolidation_needed`."""
+        return self.begin_consolidate().result(timeout)
+
+    def begin_consolidate(self) -> Task[Self]:
+        """`consolidate`, without waiting for its end."""
+        return upkeep.begin_consolidate(self)
+
+    # Deleting
 
     def delete(self, *, disks: DisksToDelete = "created", force: bool = False, timeout: float | None = None) -> None:
         """Delete it, with its snapshots and saved memory.
@@ -354,27 +395,4 @@ class VM(Handle[VMRecord]):
 
     def begin_delete(self, *, disks: DisksToDelete = "created", force: bool = False) -> Task[None]:
         """`delete`, without waiting for its end."""
-        checks.flag("force", force)
-        self.refresh()
-        doomed = files_to_delete(self, disks)
-        check_unused(self._host, doomed, but=self.id, with_snapshots=True)
-        if self._record.state in _HOLDS_POWER:
-            if not force:
-                hint = "; delete(force=True) cuts its power first"
-                raise self._invalid_state("delete", "cannot delete", states.to_be_off(self.state), hint)
-            try:
-                self.stop()
-            except NotFound:  # it was there only while it ran, as a transient domain of libvirt's is
-                for path in doomed:
-                    with suppress(NotFound):
-                        self._call(self._host.driver.volumes.delete, path)
-                return self._task("delete", None, lambda _: None)
-        result = self._call(self._host.driver.vms.delete, self.id, doomed)
-        return self._task("delete", result, lambda _: None)
-
-    def _summary(self) -> str:
-        cpus = f"{self.cpus} cpu{'' if self.cpus == 1 else 's'}"
-        return f"{self.state.value} {cpus} {format_size(self.memory)}"
-
-
-_HOLDS_POWER = frozenset({PowerState.RUNNING, PowerState.PAUSED, PowerState.SLEEPING, PowerState.UNKNOWN})
+        return begin_delete(self, disks, force)

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hyperkit.testing.backdoor import Backdoor, Network, Plug, Shape
+    from hyperkit.testing.backdoor import Backdoor, Network, PlainBackdoor, Plug, Shape
     from hyperkit.testing.beds import Bed, Image, Machine
     from hyperkit.testing.calls import Call, Calls
     from hyperkit.testing.fake import Fake, fake_host
@@ -28,6 +28,7 @@ __all__ = [
     "Inside",
     "Machine",
     "Network",
+    "PlainBackdoor",
     "Plug",
     "Shape",
     "fake_host",
@@ -37,7 +38,7 @@ __all__ = [
 # Imported on first use: pytest loads the plugin, and with it this, in every run of everybody who has hyperkit; and it
 # can rewrite the suite's assertions only of modules that nobody imported before.
 _HOME = {
-    **dict.fromkeys(("Backdoor", "Network", "Plug", "Shape"), "backdoor"),
+    **dict.fromkeys(("Backdoor", "Network", "PlainBackdoor", "Plug", "Shape"), "backdoor"),
     **dict.fromkeys(("Bed", "Image", "Machine"), "beds"),
     **dict.fromkeys(("Call", "Calls"), "calls"),
     **dict.fromkeys(("Commands", "Inside"), "inside"),

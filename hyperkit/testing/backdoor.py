@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import attrs
 
 from hyperkit.specs import Allocation
+from hyperkit.specs.isolation import OPEN, IsolationPolicy
 from hyperkit.states import PowerState
 
 
@@ -40,6 +42,7 @@ class Network:
     dhcp: bool = False
     openvswitch: bool = False
     vlan: int | None = None
+    policy: IsolationPolicy = OPEN
     active: bool = True
 
 
@@ -116,3 +119,31 @@ class Backdoor(Protocol):
         Linux has it in ``/proc/sys/kernel/random/boot_id``. None while no guest answers: it is asked again.
         """
         ...
+
+    def is_template(self, vm_id: str) -> bool:
+        """Whether a VM is a template; only asked where the host has them."""
+        ...
+
+    def ask(self, vm_id: str, text: str, choices: Mapping[str, str]) -> None:
+        """Let a VM that runs wait for an answer: one of these, with what people call it; only with `Bed.asks`."""
+        ...
+
+    def leave_behind(self, vm_id: str) -> None:
+        """Leave behind what a deleted snapshot of a VM may leave; only with `Bed.leaves_behind`."""
+        ...
+
+
+class PlainBackdoor:
+    """Of a host without templates, whose VMs ask nothing and whose snapshots leave nothing: to derive from."""
+
+    def is_template(self, vm_id: str) -> bool:  # noqa: ARG002  # as in `Backdoor`
+        """None is."""
+        return False
+
+    def ask(self, vm_id: str, text: str, choices: Mapping[str, str]) -> None:  # noqa: ARG002  # as in `Backdoor`
+        """Not called: the bed does not have the fact."""
+        raise AssertionError(f"{vm_id} asks nothing: the bed does not have that fact")
+
+    def leave_behind(self, vm_id: str) -> None:
+        """Not called: the bed does not have the fact."""
+        raise AssertionError(f"{vm_id} leaves nothing behind: the bed does not have that fact")

@@ -94,6 +94,10 @@ class Bed(ABC):
     """Whether the back door reads and writes the content of disks."""
     boots: bool = False
     """Whether the back door tells the boots of `guest` apart. Else tests believe the power state alone."""
+    asks: bool = False
+    """Whether the back door can let a VM wait for an answer."""
+    leaves_behind: bool = False
+    """Whether the back door can leave behind what deleted snapshots may leave."""
     inside: Inside | None = None
     """A way into `guest`."""
     commands: Commands | None = None

@@ -33,6 +33,8 @@ FACTS = {
     "boots": "a back door that tells the boots of its guest apart",
     "inside": "a way into its guest",
     "commands": "commands that its guest can run",
+    "asks": "a back door that lets a VM ask a question",
+    "leaves_behind": "a back door that leaves files of deleted snapshots behind",
     "freezable": "a VM whose guest has a file system to freeze",
 }
 """What a test may need of a bed besides capabilities: attributes of `Bed` that may be None, in words."""

@@ -24,7 +24,7 @@ from hyperkit.host import Host
 from hyperkit.testing.calls import Calls
 from hyperkit.testing.faults import Faults
 from hyperkit.testing.load import set_counters, set_rates
-from hyperkit.testing.mishaps import disk_fails, guest_reboots, job_ends
+from hyperkit.testing.mishaps import ask, disk_fails, guest_reboots, job_ends, leave_behind
 from hyperkit.testing.seeding import Seed, change_guest, find_machine, seed
 from hyperkit.vm import VM
 
@@ -154,6 +154,39 @@ class Fake:
         with self._machine(vm) as machine:
             disk_fails(self.world, machine, disk, paused=paused, full=full)
 
+    def ask(self, vm: VM | str, text: str, choices: Mapping[str, str], *, default: str | None = None) -> None:
+        """Let the host ask something of a VM that runs, given as an object or by name: see `VM.answer`.
+
+        Args:
+            text: the question.
+            choices: the answers there are, each with what people call it: ``{"0": "Cancel", "1": "Retry"}``.
+            default: the one that the host proposes.
+
+        Raises:
+            InvalidRequest: the VM does not run, there are no choices, or the default is none of them.
+            Unsupported: VMs of this profile ask nothing.
+            NotFound: no such VM.
+        """
+        self._must("questions")
+        with self._machine(vm) as machine:
+            ask(self.world, machine, text, choices, default)
+
+    def leave_behind(self, vm: VM | str) -> None:
+        """Let a deleted snapshot of a VM, given as an object or by name, leave files behind: see `VM.consolidate`.
+
+        Raises:
+            Unsupported: on a host of this profile, none does.
+            NotFound: no such VM.
+        """
+        self._must("snapshot_consolidation")
+        with self._machine(vm) as machine:
+            leave_behind(self.world, machine)
+
+    def _must(self, capability: str) -> None:
+        able = self.world.capabilities
+        if not getattr(able, capability):
+            able.refuse(capability, self._url)
+
     def end_job(self, vm: VM | str, job: str, error: str | None = None) -> None:
         """Let work end that the host did on a VM, given as an object or by name: ``backup``, say.
 
@@ -191,7 +224,8 @@ def fake_host(*, profile: str = "all", jobs: str = "now", without: Iterable[str]
     """A fake host for the length of a ``with``; its `Fake.host` is an ordinary `Host`.
 
     Args:
-        profile: ``all``, or ``libvirt``, ``esxi`` or ``hyperv`` for their capabilities and rules of naming.
+        profile: ``all``, or ``libvirt``, ``esxi``, ``vcenter``, ``hyperv`` or ``lxc`` for their capabilities and rules
+            of naming.
         jobs: when slow verbs end: ``now``, ``polls:3`` (at the third look) or ``seconds:2.5`` (of its clock).
         without: capabilities that it lacks besides: ``["snapshots"]``.
 

@@ -43,6 +43,7 @@ from hyperkit.specs.container import ContainerSpec
 from hyperkit.specs.isolation import AclRule, IsolationPolicy
 from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerAction, PowerState
+from hyperkit.testing.seeding_condition import CONDITION, put_into
 from hyperkit.testing.seeding_guest import change, known, scripts, seconds
 from hyperkit.units import GiB, MiB, parse_size
 
@@ -87,7 +88,9 @@ def seed(
             and ``guest``: ``deaf`` ignores a shutdown, ``shutdown_seconds`` it takes long, ``boot_seconds`` to have an
             address; and what is inside it: ``agent`` (``answers``, ``absent``, ``hangs``), ``info`` (`GuestRecord`),
             ``commands`` (by command line or program: text, exit code, a dict, a function), ``screen`` (a PNG or PPM),
-            ``replies`` (on the serial port, by line). A seeded guest that runs booted long ago if it does not say when.
+            ``replies`` (on the serial port, by line); ``template``; ``question`` (``text``, ``choices``, ``default``)
+            that one that runs waits for; ``consolidation_needed``. A seeded guest that runs booted long ago if it does
+            not say when.
         switches: ``{"name": "lan", "kind": "internal", "subnet": "192.168.150.0/24"}``.
         datastores: ``name``, ``path``, ``capacity``; one that exists gets the capacity.
         files: ``path``, ``size``, ``format``, ``data`` (text or bytes).
@@ -202,8 +205,7 @@ class _Seeding:
         self._world.add_file(str(path), size, raw, format_)
 
     def switch(self, data: dict[str, Any]) -> None:
-        spec = _make(SwitchSpec, data, {"kind": _enum(SwitchKind), "leases": _list(StaticLease, "mac")})
-        self._driver.switches.create(spec)
+        self._driver.switches.create(_make(SwitchSpec, data, _SWITCH))
 
     def vm(self, data: dict[str, Any]) -> None:
         state = _enum(PowerState)("state", data.pop("state", "off"))
@@ -211,6 +213,7 @@ class _Seeding:
             checks.refuse("state", state.value, f"one of {', '.join(_POWER)}")
         snapshots = list(_each("snapshots", "name", data.pop("snapshots", ())))
         guest = data.pop("guest", {})
+        condition = {key: data.pop(key) for key in CONDITION if key in data}
         spec = self._resolved(_make(VMSpec, data, _VM, _EXTRA))
         # Jobs end at once while seeding, so that a record comes back.
         record = cast(VMRecord, self._driver.vms.create(spec))
@@ -226,6 +229,7 @@ class _Seeding:
             self._world.update(machine, state=state)
         if state in _RUNS:
             self._snapshots(machine, snapshots)
+        put_into(self._world, machine, condition, self._driver.url)
         if "boot_seconds" not in guest:
             machine.boot = attrs.evolve(machine.boot, at=-math.inf)
 
@@ -364,7 +368,7 @@ def _boot_order(field: str, values: Any) -> list[BootDevice]:
 
 
 _SIZES = ("size", "memory", "max_memory", "reservation", "limit")
-_EXTRA = ("state", "snapshots", "guest")
+_EXTRA = ("state", "snapshots", "guest", *CONDITION)
 _VM: dict[str, Convert] = {
     "topology": _nested(CpuTopology),
     "cpu_allocation": _nested(Allocation),
@@ -375,4 +379,9 @@ _VM: dict[str, Convert] = {
     "boot_order": _boot_order,
     "kernel": _nested(KernelBoot),
     "container": _nested(ContainerSpec),
+}
+_SWITCH: dict[str, Convert] = {
+    "kind": _enum(SwitchKind),
+    "leases": _list(StaticLease, "mac"),
+    "policy": _nested(IsolationPolicy),
 }

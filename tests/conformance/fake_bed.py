@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -32,6 +32,7 @@ from hyperkit.png import size_of
 from hyperkit.testing.backdoor import Backdoor, Network, Plug, Shape
 from hyperkit.testing.beds import Bed, Image, Machine
 from hyperkit.testing.inside import Commands
+from hyperkit.testing.mishaps import ask, leave_behind
 
 _numbers = itertools.count(1)
 
@@ -84,6 +85,7 @@ class FakeBackdoor:
             dhcp=switch.dhcp,
             openvswitch=switch.openvswitch,
             vlan=switch.vlan,
+            policy=switch.policy,
             active=switch.active,
         )
 
@@ -117,6 +119,15 @@ class FakeBackdoor:
     def boot_id(self, vm_id: str) -> str | None:
         machine = self._world.machines[vm_id]
         return f"boot {machine.boot.number}" if self._world.booted(machine) else None
+
+    def is_template(self, vm_id: str) -> bool:
+        return self._world.machines[vm_id].record.template
+
+    def ask(self, vm_id: str, text: str, choices: Mapping[str, str]) -> None:
+        ask(self._world, self._world.machines[vm_id], text, choices, None)
+
+    def leave_behind(self, vm_id: str) -> None:
+        leave_behind(self._world, self._world.machines[vm_id])
 
 
 class FakeInside:
@@ -160,6 +171,8 @@ class FakeBed(Bed):
     bus = DiskBus.SCSI
     nic_model = "e1000e"
     content = True
+    asks = True
+    leaves_behind = True
     boots = True
     machine = Machine(
         product="hyperkit fake",

@@ -18,7 +18,7 @@ import libvirt
 import libvirt_qemu
 
 from hyperkit import Allocation, KiB, PowerState
-from hyperkit.testing.backdoor import Network, Plug, Shape
+from hyperkit.testing.backdoor import Network, PlainBackdoor, Plug, Shape
 from tests.beds.libvirt_qemu import ContainerRoot
 
 _STATES = {
@@ -29,7 +29,7 @@ _STATES = {
 }
 
 
-class LibvirtBackdoor:
+class LibvirtBackdoor(PlainBackdoor):
     """What every libvirt driver tells; where the files are is for the derived classes to say."""
 
     def __init__(self, connection: Any) -> None:

@@ -186,8 +186,8 @@ class LibvirtTestBed(Bed):
     }
 
     xfail = {
-        "test_a_revert_keeps_the_vms_name_notes_and_autostart": "the driver's snapshot brings back the name, and the"
-        " driver then holds both names for taken",
+        "test_a_revert_keeps_the_vms_name_notes_tags_and_autostart": "the driver's snapshot brings back the name, and"
+        " the driver then holds both names for taken",
     }
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ BEDS: dict[str, Callable[[], FakeBed]] = {
     "fake": lambda: FakeBed("fake"),
     "fake-libvirt": lambda: FakeBed("fake-libvirt", profile="libvirt"),
     "fake-esxi": lambda: FakeBed("fake-esxi", profile="esxi"),
+    "fake-vcenter": lambda: FakeBed("fake-vcenter", profile="vcenter"),
     "fake-hyperv": lambda: FakeBed("fake-hyperv", profile="hyperv"),
     "fake-lxc": lambda: FakeBed("fake-lxc", profile="lxc"),
     # Every slow verb ends later than it begins, and every call goes through the testing kit's own decorators.

@@ -10,7 +10,7 @@ from hyperkit.testing.behaviour import claim_of
 from tests.conformance.fake_bed import FakeBed
 from tests.conformance.mutants import BY_TEST, Mutant
 
-PROFILES = ("all", "libvirt", "hyperv", "esxi", "lxc")
+PROFILES = ("all", "libvirt", "hyperv", "esxi", "vcenter", "lxc")
 
 # What a test fails with; anything else is an accident of the mutant.
 FOUND = (AssertionError, HyperkitError, pytest.fail.Exception)

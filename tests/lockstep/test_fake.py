@@ -78,7 +78,8 @@ def test_what_is_found_is_made_small_and_told_as_a_script() -> None:
         assert "notes" in message.splitlines()[1]
         assert len(script) <= 5, message
         # The script is a program, and shows on the mutant what the message says.
-        names = {**vars(hyperkit), "host": bed.host}
+        names: dict[str, object] = {name: getattr(hyperkit, name) for name in hyperkit.__all__}
+        names["host"] = bed.host
         for line in script:
             exec(line, names)
         made = [value for value in names.values() if isinstance(value, hyperkit.VM)]

@@ -44,6 +44,7 @@ EVERY_CHANGE: dict[str, Any] = {
     "tpm": True,
     "boot_order": (BootDevice.CDROM,),
     "notes": "n",
+    "tags": ("web",),
     "autostart": True,
 }
 HOT = {
@@ -53,7 +54,7 @@ HOT = {
     "cpu_allocation": "hot_allocation",
     "memory_allocation": "hot_allocation",
 }
-ALWAYS = {"notes", "autostart"}
+ALWAYS = {"notes", "tags", "autostart"}
 
 
 def make(capabilities: dict[str, Any] | None = None, **fields: Any) -> tuple[VM, Calls]:

@@ -99,7 +99,7 @@ def test_threads_that_connect_at_once_get_one_world(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "field", "message"),
     [
-        ("profile=xen", "profile", "profile='xen': choose one of all, libvirt, esxi, hyperv"),
+        ("profile=xen", "profile", "profile='xen': choose one of all, libvirt, esxi, vcenter, hyperv"),
         ("profile=", "profile", "profile=''"),
         ("clock=sundial", "clock", "choose one of virtual, system"),
         ("jobs=never", "jobs", "jobs='never': choose 'now', 'polls:3' or 'seconds:2.5'"),
@@ -139,7 +139,7 @@ def test_a_profile_is_a_set_of_capabilities(profile: str) -> None:
     ("profile", "act", "capability"),
     [
         ("esxi", lambda host: host.vms.create("a").pause(), "pause"),
-        ("esxi", lambda host: host.vms.create("a", cpus=1, max_cpus=2), "cpu_ceiling"),
+        ("esxi", lambda host: host.vms.create("a").clone("b"), "clones"),
         ("esxi", lambda host: host.switches.create("a", SwitchKind.INTERNAL), "switch_internal"),
         ("hyperv", lambda host: host.vms.create("a", guest_os="debian12"), "guest_os"),
         ("hyperv", lambda host: host.vms.create("a", kernel=KernelBoot("/k")), "kernel_boot"),

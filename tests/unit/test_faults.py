@@ -276,7 +276,8 @@ def test_every_operation_of_the_contract_can_be_named() -> None:
     assert tuple(f"{port}.{method}" for port in PORTS for method in operations(port)) == ALL
     assert set(JOBS) == {
         "vms.create", "vms.set_power", "vms.delete", "volumes.create",
-        "snapshots.create", "snapshots.revert", "snapshots.delete", "guests.execute",
+        "snapshots.create", "snapshots.revert", "snapshots.delete", "clones.clone", "guests.execute",
+        "upkeep.consolidate",
     }  # fmt: skip
 
 

@@ -113,7 +113,7 @@ def test_two_fake_hosts_are_two() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"profile": "vbox"}, "choose one of all, libvirt, esxi, hyperv, lxc"),
+        ({"profile": "vbox"}, "choose one of all, libvirt, esxi, vcenter, hyperv, lxc"),
         ({"jobs": "soon"}, "choose 'now'"),
         ({"without": ["snapshot"]}, "one of pause, suspend"),
         ({"without": "pause"}, "a list of capabilities"),
@@ -178,7 +178,7 @@ def test_a_marker_with_a_wrong_value_fails_the_test_in_one_line(pytester: pytest
     )
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["@pytest.mark.hyperkit: profile='vbox': choose one of all, libvirt, esxi, hyperv, lxc"]
+        ["@pytest.mark.hyperkit: profile='vbox': choose one of all, libvirt, esxi, vcenter, hyperv, lxc"]
     )
     assert "Traceback" not in result.stdout.str()
 

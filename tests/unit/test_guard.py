@@ -34,6 +34,7 @@ from hyperkit.driver import PORTS, operations
 from hyperkit.guard import NEEDS, check
 from hyperkit.specs import (
     DEFAULT_ALLOCATION,
+    CloneSpec,
     CommandSpec,
     KeySpec,
     NicChange,
@@ -53,6 +54,7 @@ ABLE: dict[str, Any] = dict.fromkeys(names(), True)
 EVERYTHING = Capabilities(**ABLE, disk_formats=("qcow2", "raw"))
 NOTHING = Capabilities()
 
+GUARDED = IsolationPolicy(spoof_guard=True, promiscuous=True)
 FULL = VMSpec(
     "web1",
     cpus=1,
@@ -72,6 +74,7 @@ FULL = VMSpec(
     boot_order=[BootDevice.NETWORK],
     kernel=KernelBoot("/vmlinuz"),
     notes="n",
+    tags=["web"],
     autostart=True,
 )
 
@@ -135,7 +138,7 @@ def test_guarded_operations_exist(operation: str) -> None:
             ("switches.create", (SwitchSpec("s", kind, uplink="e" if kind == "external" else None),))
             for kind in SwitchKind
         ),
-        ("switches.update", ("id", SwitchChange(leases=()))),
+        ("switches.update", ("id", SwitchChange(leases=(), vlan=0, policy=GUARDED))),
         ("volumes.create", ("id", VolumeSpec("v", GiB))),
         ("volumes.delete", ("id",)),
         ("volumes.upload", ("id", "n", io.BytesIO(), 0)),
@@ -143,6 +146,8 @@ def test_guarded_operations_exist(operation: str) -> None:
         ("snapshots.create", ("id", SnapshotSpec("s", memory=True))),
         ("snapshots.create", ("id", SnapshotSpec("s", quiesce=True))),
         ("snapshots.update", ("id", "snapshot", SnapshotChange(name="s"))),
+        ("clones.clone", ("id", CloneSpec("c", True, snapshot="s"))),
+        ("clones.set_template", ("id", True)),
         ("guests.addresses", ("id",)),
         ("guests.ping", ("id", 5.0)),
         ("guests.info", ("id", 5.0)),
@@ -153,6 +158,8 @@ def test_guarded_operations_exist(operation: str) -> None:
         ("consoles.send_keys", ("id", KeySpec((("a",),)))),
         ("consoles.displays", ("id",)),
         ("consoles.serial", ("id", False)),
+        ("upkeep.answer", ("id", "question", "1")),
+        ("upkeep.consolidate", ("id",)),
         ("metrics.read", (None,)),
     ],
 )
@@ -184,6 +191,7 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("vms.create", (vm(max_memory=GiB),), {"bios", "memory_ceiling"}),
         ("vms.create", (vm(guest_os="debian12"),), {"bios", "guest_os"}),
         ("vms.create", (vm(notes="n"),), {"bios", "notes"}),
+        ("vms.create", (vm(tags=["web"]),), {"bios", "tags"}),
         ("vms.create", (vm(autostart=True),), {"bios", "autostart"}),
         ("vms.create", (vm(cpu_allocation=Allocation(1)),), {"bios", "cpu_reservation"}),
         ("vms.create", (vm(cpu_allocation=Allocation(limit=1)),), {"bios", "cpu_limit"}),
@@ -216,9 +224,10 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("vms.configure", ("id", VMChange(autostart=True)), {"autostart"}),
         (
             "vms.configure",
-            ("id", VMChange(secure_boot=False, tpm=False, notes="", autostart=False, guest_os="")),
+            ("id", VMChange(secure_boot=False, tpm=False, notes="", tags=(), autostart=False, guest_os="")),
             set(),
         ),
+        ("vms.configure", ("id", VMChange(tags=["web"])), {"tags"}),
         ("vms.configure", ("id", VMChange(cpus=2, max_cpus=2)), set()),
         ("vms.configure", ("id", VMChange(cpus=2, max_cpus=4)), {"cpu_ceiling"}),
         ("vms.configure", ("id", VMChange(max_cpus=4)), {"cpu_ceiling"}),
@@ -274,6 +283,15 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         # Switches, volumes, snapshots, guests
         ("switches.update", ("id", SwitchChange()), set()),
         ("switches.update", ("id", SwitchChange(leases=())), {"switch_leases"}),
+        ("switches.update", ("id", SwitchChange(vlan=5)), {"switch_vlan_change"}),
+        ("switches.update", ("id", SwitchChange(vlan=0)), {"switch_vlan_change"}),
+        ("switches.update", ("id", SwitchChange(policy=GUARDED)), {"switch_spoof_guard", "switch_promiscuous"}),
+        ("switches.update", ("id", SwitchChange(policy=IsolationPolicy())), set()),
+        (
+            "switches.create",
+            (SwitchSpec("s", policy=GUARDED),),
+            {"switch_private", "switch_spoof_guard", "switch_promiscuous"},
+        ),
         (
             "switches.create",
             (SwitchSpec("s", "internal", subnet="10.0.0.0/24", leases=[StaticLease("52:54:00:00:00:01", "10.0.0.2")]),),
@@ -300,6 +318,12 @@ def test_the_table_above_has_every_guarded_operation() -> None:
         ("snapshots.create", ("id", SnapshotSpec("s", memory=False)), {"snapshots"}),
         ("snapshots.create", ("id", SnapshotSpec("s", memory=True)), {"snapshots", "snapshot_memory"}),
         ("snapshots.create", ("id", SnapshotSpec("s", quiesce=True)), {"snapshots", "snapshot_quiesced"}),
+        ("clones.clone", ("id", CloneSpec("c")), {"clones"}),
+        ("clones.clone", ("id", CloneSpec("c", snapshot="s")), {"clones"}),
+        ("clones.clone", ("id", CloneSpec("c", linked=True, snapshot="s")), {"clones", "linked_clones"}),
+        ("clones.set_template", ("id", False), {"templates"}),
+        ("upkeep.answer", ("id", "question", "1"), {"questions"}),
+        ("upkeep.consolidate", ("id",), {"snapshot_consolidation"}),
         ("guests.addresses", ("id",), {"guest_addresses"}),
         ("metrics.read", (["id"],), {"metrics"}),
         # Reading and deleting need nothing

@@ -255,7 +255,6 @@ def test_an_unknown_option_of_a_verb_is_a_type_error_before_any_call(known: tupl
     calls.clear()
     wrong: list[Callable[[], object]] = [
         lambda: create("l", subnett="10.0.0.0/24"),
-        lan.configure,
         lambda: lan.configure(lease=[StaticLease("52:54:00:00:00:01", "192.168.150.10")]),
         lambda: vm.snapshots.create("s", desc=""),
         lambda: clean.configure(nmae="x"),

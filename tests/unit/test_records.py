@@ -48,12 +48,14 @@ from hyperkit import (
 from hyperkit.guest_records import CommandResult, DisplayRecord, FilesystemRecord, GuestRecord, UserRecord
 from hyperkit.records import (
     AddressRecord,
+    AgentState,
     CdromRecord,
     DatastoreRecord,
     DiskRecord,
     HostRecord,
     NicRecord,
     PowerRecord,
+    QuestionRecord,
     SnapshotRecord,
     SwitchRecord,
     VMRecord,
@@ -61,6 +63,7 @@ from hyperkit.records import (
     changed,
 )
 from hyperkit.specs import (
+    CloneSpec,
     CommandSpec,
     KeySpec,
     NicChange,
@@ -76,6 +79,7 @@ POLICY = IsolationPolicy(
 )
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
+QUESTION = QuestionRecord(id="q", text="Retry?", choices={"0": "Cancel", "1": "Retry"}, default="1")
 VM = VMRecord(
     id="1",
     name="web1",
@@ -98,6 +102,9 @@ VM = VMRecord(
     boot_order=(BootDevice.NETWORK, BootDevice.DISK),
     kernel=KernelBoot("/k", "/i", "quiet"),
     notes="Büro\n",
+    tags=("db", "web"),
+    agent=AgentState.RUNNING,
+    question=QUESTION,
 )
 EVENT: dict[str, Any] = {"time": NOW, "vm_id": "1", "name": "web1", "before": VM, "after": None}
 
@@ -113,6 +120,7 @@ ONE_OF_EACH: list[attrs.AttrsInstance] = [
         memory_free=1,
     ),
     VM,
+    QUESTION,
     *VM.disks,
     *VM.nics,
     VM.cdroms[0],
@@ -137,6 +145,7 @@ ONE_OF_EACH: list[attrs.AttrsInstance] = [
     VMSpec("web1", disks=[DiskSpec(size=GiB)], nics=[NicSpec()], boot_order=list(BootDevice)),
     VMChange(cpus=2, boot_order=(BootDevice.DISK,)),
     SnapshotSpec("s"),
+    CloneSpec("c", True, snapshot="s", datastore="d"),
     NicChange(switch="", trunk=(5, 6), policy=POLICY),
     SwitchChange(leases=[StaticLease("52:54:00:00:00:01", "10.0.0.2", "web1")]),
     StaticLease("52:54:00:00:00:01", "10.0.0.2"),

@@ -31,7 +31,17 @@ from hyperkit import (
     VMSpec,
 )
 from hyperkit.checks import NAME_LENGTH
-from hyperkit.specs import ChangeFields, NicChange, SnapshotSpec, SwitchChange, VMChange, VMFields, VolumeSpec
+from hyperkit.specs import (
+    ChangeFields,
+    CloneSpec,
+    NicChange,
+    SnapshotSpec,
+    SwitchChange,
+    VMChange,
+    VMFields,
+    VolumeSpec,
+)
+from hyperkit.specs.isolation import IsolationPolicy
 from tests.unit.support import refusal
 
 MAC = "52:54:00:00:00:01"
@@ -51,6 +61,10 @@ def _external(**fields: Any) -> SwitchSpec:
 
 def _internal(**fields: Any) -> SwitchSpec:
     return SwitchSpec(**{"name": "lan", "kind": SwitchKind.INTERNAL, **fields})
+
+
+def _clone(**fields: Any) -> CloneSpec:
+    return CloneSpec("copy", **fields)
 
 
 def _volume(**fields: Any) -> VolumeSpec:
@@ -100,6 +114,14 @@ BAD_MACS = [
     7,
     b"52:54:00:00:00:01",
     False,
+]
+BAD_SWITCH_POLICIES: list[Any] = [
+    None,
+    True,
+    {},
+    "open",
+    IsolationPolicy(isolated=True),
+    IsolationPolicy(spoof_guard=True, addresses=["10.0.0.1"]),
 ]
 BAD_GUESTS = ["Debian", "debian 12", "debian12\n", "d" * 65, "débian", None, 7, b"debian"]
 
@@ -166,6 +188,10 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (VMChange, "tpm", _without_none(BAD_FLAGS)),
     (VMChange, "autostart", _without_none(BAD_FLAGS)),
     (VMChange, "notes", _without_none(BAD_TEXTS)),
+    (CloneSpec, "name", BAD_NAMES),
+    (_clone, "linked", BAD_FLAGS),
+    (_clone, "snapshot", _without_none(BAD_LABELS)),
+    (_clone, "datastore", _without_none(BAD_LABELS)),
     (SnapshotSpec, "name", BAD_NAMES),
     (_snapshot, "description", BAD_TEXTS),
     (_snapshot, "memory", _without_none(BAD_FLAGS)),
@@ -183,6 +209,9 @@ FIELDS: list[tuple[Make, str, list[Any]]] = [
     (_internal, "dhcp", BAD_FLAGS),
     (_internal, "openvswitch", [*BAD_FLAGS, True]),
     (_internal, "vlan", [0, -1, 4095, True, 1.0, "1"]),
+    (_internal, "policy", BAD_SWITCH_POLICIES),
+    (SwitchChange, "policy", _without_none(BAD_SWITCH_POLICIES)),
+    (SwitchChange, "vlan", [-1, 4095, True, False, 1.0, "1"]),
     (
         _internal,
         "subnet",
@@ -229,6 +258,7 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         SwitchSpec: _internal,
         VolumeSpec: _volume,
         SnapshotSpec: _snapshot,
+        CloneSpec: _clone,
     }
     elsewhere = {
         (KernelBoot, "initrd"),  # by a lambda, as it needs a kernel
@@ -239,6 +269,8 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         (VMSpec, "container"),  # in test_containers.py
         (VMSpec, "boot_order"),
         (VMChange, "boot_order"),
+        (VMSpec, "tags"),
+        (VMChange, "tags"),
         (NicSpec, "trunk"),
         (NicChange, "trunk"),
         (SwitchSpec, "leases"),
@@ -253,6 +285,7 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         VMSpec,
         VMChange,
         SnapshotSpec,
+        CloneSpec,
         NicChange,
         SwitchSpec,
         SwitchChange,
@@ -282,6 +315,16 @@ def test_every_field_of_every_spec_has_its_wrong_values() -> None:
         (lambda: _vm(boot_order=None), "boot_order[0]", None),
         (lambda: _vm(boot_order=[]), "boot_order", ()),
         (lambda: _vm(boot_order=[BootDevice.DISK] * 2), "boot_order", (BootDevice.DISK,) * 2),
+        (lambda: _vm(tags="web server"), "tags[0]", "web server"),
+        (lambda: _vm(tags=["web", ""]), "tags[1]", ""),
+        (lambda: _vm(tags=["web", "a,b"]), "tags[1]", "a,b"),
+        (lambda: _vm(tags=["x" * 65]), "tags[0]", "x" * 65),
+        (lambda: _vm(tags=["a\x00"]), "tags[0]", "a\x00"),
+        (lambda: _vm(tags=["web", "web"]), "tags", ("web", "web")),
+        (lambda: _vm(tags=None), "tags[0]", None),
+        (lambda: _vm(tags=[7]), "tags[0]", 7),
+        (lambda: VMChange(tags=["a", "a"]), "tags", ("a", "a")),
+        (lambda: VMChange(tags=[b"a"]), "tags[0]", b"a"),  # type: ignore[list-item]
         (lambda: _nic(trunk="10"), "trunk[0]", "10"),
         (lambda: NicSpec(trunk=[10, 0]), "trunk[1]", 0),
         (lambda: NicSpec(trunk=[10, 10]), "trunk", (10, 10)),

@@ -336,6 +336,8 @@ TWINS = [
     (VMCollection, "create"),
     (VM, "start"),
     (VM, "suspend"),
+    (VM, "clone"),
+    (VM, "consolidate"),
     (VM, "delete"),
     (SnapshotCollection, "create"),
     (Snapshot, "revert"),
@@ -380,12 +382,14 @@ def test_every_twin_works_on_a_slow_host() -> None:
     clean = run(vm.snapshots.begin_create("clean"))
     assert run(vm.begin_suspend()).state is PowerState.SUSPENDED
     assert run(clean.begin_revert()).state is PowerState.RUNNING
+    assert run(vm.begin_clone("web2", snapshot=clean)).name == "web2"
     assert run(clean.begin_delete()) is None
+    assert run(vm.begin_consolidate()) is vm
     volume = run(host.datastores.one(name="default").volumes.begin_create("data", GiB))
     assert volume.size == GiB
     vm.stop()
     assert run(vm.begin_delete()) is None
-    assert host.vms.list() == []
+    assert [left.name for left in host.vms] == ["web2"]
 
 
 def test_cancelling_on_the_fake_leaves_nothing() -> None:

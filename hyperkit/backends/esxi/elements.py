@@ -1,19 +1,59 @@
 """Reading values in the answers of a host: XML elements in the namespace ``urn:vim25``, by their local names.
 
-A value is an element whose children are its fields. What pyVmomi would make of it costs most of the time of a read
-(see docs/decisions/0021-reading-vsphere.md), and would refuse types that it does not know.
+A value is an element whose children are its fields, in the order in which the API's schema has them. What pyVmomi would
+make of it costs most of the time of a read (see docs/decisions/0021-reading-vsphere.md), and would refuse types that it
+does not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import IO
 
+from lxml import etree
 from lxml.etree import _Element as Element
 
+from hyperkit.errors import BackendError, ConnectionLost
+
 NS = "{urn:vim25}"
-__all__ = ["Element", "child", "children", "flag", "kind", "number", "text"]
+__all__ = ["NS", "Element", "child", "children", "fields", "flag", "kind", "number", "parse", "text"]
 
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+_BODY = "{http://schemas.xmlsoap.org/soap/envelope/}Body"
+_PREFIX = len(NS)
+_PIECE = 1 << 16
+
+
+def parse(body: IO[bytes]) -> Element:
+    """What is in the body of a SOAP envelope: a method's response, or a fault. It is read as it comes.
+
+    It is from outside: it gets no document type, no entities and nothing from elsewhere, and a text that is longer than
+    any in an answer (libxml2's 10 MB) is refused.
+
+    Raises:
+        ConnectionLost: it broke off, or is no envelope.
+        BackendError: it has a document type.
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        while piece := body.read(_PIECE):
+            parser.feed(piece)
+        root: Element = parser.close()
+    except etree.XMLSyntaxError as error:
+        raise ConnectionLost(f"the host's answer broke off, or is no XML: {error.msg}") from error
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise BackendError("the host's answer has a document type, as no answer of vSphere has")
+    envelope = root.find(_BODY)
+    if envelope is None or not len(envelope):
+        raise ConnectionLost("the host's answer is no SOAP envelope")
+    return envelope[0]
 
 
 def kind(element: Element) -> str:
@@ -21,24 +61,29 @@ def kind(element: Element) -> str:
     return str(element.get(_TYPE, "")).rpartition(":")[2]
 
 
+def fields(element: Element | None) -> dict[str, Element]:
+    """All fields by their names; of an array, the last item."""
+    return {} if element is None else {each.tag[_PREFIX:]: each for each in element}
+
+
 def child(element: Element | None, *path: str) -> Element | None:
     """The element that this path leads to, if there is one."""
     for name in path:
         if element is None:
             return None
-        element = element.find(NS + name)
+        element = next(element.iterchildren(NS + name), None)
     return element
 
 
 def children(element: Element | None, name: str | None = None) -> Iterator[Element]:
     """All fields of this name, or all there are."""
     if element is not None:
-        yield from element.iterchildren(None if name is None else NS + name)
+        yield from element if name is None else element.iterchildren(NS + name)
 
 
 def text(element: Element | None, *path: str, default: str = "") -> str:
     """The text that this path leads to."""
-    found = child(element, *path)
+    found = child(element, *path) if path else element
     return default if found is None else found.text or ""
 
 

@@ -7,4 +7,4 @@ from hyperkit.errors import HyperkitError
 
 def translate(error: Exception) -> HyperkitError | None:
     """A fault of vSphere, or of the way to it, as ours; None if it is neither."""
-    raise AssertionError("under construction") from error
+    return None

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+from pyVmomi import vim
+
+from hyperkit.backends.esxi.elements import Element, children, text
 
 KEY = "hyperkit"
 
@@ -24,6 +27,7 @@ class Kept:
         max_cpus: the ceiling of hot-added CPUs; vSphere has only the host's own.
         max_memory: the ceiling of hot-added memory, in bytes.
         guest_os: the hint as it was given, where vSphere's own id says less.
+        boot_order: as it was given, where it has kinds of device that the VM has none of: vSphere keeps devices.
     """
 
     created: frozenset[str] = frozenset()
@@ -31,6 +35,7 @@ class Kept:
     max_cpus: int | None = None
     max_memory: int | None = None
     guest_os: str = ""
+    boot_order: tuple[str, ...] = ()
 
     def text(self) -> str:
         """As it is stored; empty if there is nothing to keep."""
@@ -40,26 +45,43 @@ class Kept:
             "max_cpus": self.max_cpus,
             "max_memory": self.max_memory,
             "guest_os": self.guest_os,
+            "boot_order": list(self.boot_order),
         }
         told = {name: value for name, value in fields.items() if value}
         return json.dumps(told, ensure_ascii=True, sort_keys=True) if told else ""
 
 
+NOTHING = Kept()
+
+
 def parse(text: str) -> Kept:
     """What is stored, as far as it can be read: anybody can write there."""
+    if not text:
+        return NOTHING
     try:
-        stored = json.loads(text or "{}")
+        stored = json.loads(text)
     except ValueError:
-        return Kept()
+        return NOTHING
     if not isinstance(stored, Mapping):
-        return Kept()
+        return NOTHING
     return Kept(
         created=frozenset(_words(stored.get("created"))),
         tags=tuple(sorted(set(_words(stored.get("tags"))))),
         max_cpus=_whole(stored.get("max_cpus")),
         max_memory=_whole(stored.get("max_memory")),
         guest_os=stored["guest_os"] if isinstance(stored.get("guest_os"), str) else "",
+        boot_order=tuple(_words(stored.get("boot_order"))),
     )
+
+
+def of(options: Element | None) -> Kept:
+    """What is kept among a VM's options (``config.extraConfig``)."""
+    return parse(next((text(each, "value") for each in children(options) if text(each, "key") == KEY), ""))
+
+
+def option(ours: Kept) -> Any:
+    """The ``vim.option.OptionValue`` that keeps it; an empty value takes the option away."""
+    return vim.option.OptionValue(key=KEY, value=ours.text())
 
 
 def _words(value: object) -> list[str]:

@@ -10,7 +10,7 @@ import attrs
 from pyVmomi import vim
 
 from hyperkit.backends.esxi.elements import Element, children, flag, text
-from hyperkit.backends.esxi.labels import plain
+from hyperkit.backends.esxi.names import from_vsphere
 from hyperkit.errors import InvalidState, NotFound, Unsupported
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Networks:
         return {
             network_id: Network(
                 id=network_id,
-                name=plain(text(each.values.get("name"))),
+                name=from_vsphere(text(each.values.get("name"))),
                 switch_uuid=uuids.get(network_id, ""),
                 kind=each.ref.kind,
                 written=text(each.values.get("name")),

@@ -25,9 +25,9 @@ CARDS: dict[str, Any] = {
 
 _PARAVIRTUAL = re.compile(
     r"debian(?![45])|ubuntu|fedora|opensuse|coreos|vmwarePhoton|amazonlinux|rockylinux|almalinux"
-    r"|(centos|rhel|oracleLinux)([6-9]|\d\d)|sles1[1-9]|other[3-9]xLinux"
+    r"|(centos|rhel|oracleLinux)(?!64Guest)([6-9]|1\d)|sles1[1-9]|other[3-9]xLinux"
 )
-"""Guests whose own kernels have the drivers of PVSCSI and VMXNET3: Linux from 2.6.33 on. Windows gets them with Tools."""
+"""Guests whose own kernels have the drivers of PVSCSI and VMXNET3: Linux from 2.6.33 on. Windows gets them by Tools."""
 _SAS = re.compile(r"win(Longhorn|dows\d)")
 """Windows from Vista on, which has a driver of LSI Logic SAS and none of its parallel forerunner."""
 

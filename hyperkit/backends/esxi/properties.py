@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
+from pyVmomi import vim, vmodl
+from pyVmomi.VmomiSupport import GetWsdlType
 
-from hyperkit.backends.esxi.elements import Element
+from hyperkit.backends.esxi.elements import NS, Element, child, children, parse, text
 from hyperkit.backends.esxi.scope import Ref
 
 if TYPE_CHECKING:
     from hyperkit.backends.esxi.connection import Connection
+
+PAGE = 250
+"""Objects that one answer has at most: what is held in memory at a time."""
+
+_PC = vmodl.query.PropertyCollector
+_SET, _MISSING = NS + "propSet", NS + "missingSet"
 
 
 @attrs.frozen(kw_only=True)
@@ -21,7 +30,7 @@ class Found:
     Attributes:
         ref: which.
         values: by property path, those that are set. Of an array property, the element's children are its items.
-        missing: by property path, the fault that came instead of a value (no permission, say).
+        missing: by property path, the ``LocalizedMethodFault`` that came instead of a value (no permission, say).
     """
 
     ref: Ref
@@ -29,18 +38,51 @@ class Found:
     missing: Mapping[str, Element]
 
 
+@attrs.frozen
+class Hop:
+    """A way from objects to others: the property of theirs that names them, and where it goes on from there.
+
+    Attributes:
+        kind: the type of the objects that have the property.
+        path: the property, a reference or an array of them.
+        on: ways on.
+    """
+
+    kind: str
+    path: str
+    on: tuple[Hop, ...] = ()
+
+
 class Properties:
     """Reads of the inventory. Any thread may call."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._views: dict[tuple[str, Ref], Any] = {}
+        self._lock = threading.Lock()
 
     def all(self, kind: str, paths: Sequence[str], *, under: Ref | None = None) -> Iterator[Found]:
         """Read these properties of all objects of one type in the connection's scope, or below ``under``.
 
         An object that vanishes meanwhile is left out. Pages are fetched as the iterator is consumed.
         """
-        yield from ()
+        return self.around(kind, (), {kind: paths}, under=under)
+
+    def around(
+        self, kind: str, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]], *, under: Ref | None = None
+    ) -> Iterator[Found]:
+        """Read, by the types that ``paths`` names, all objects of one type and those to which they lead, each once."""
+        root = under or self._connection.scope.root
+        kept = self._views.get((kind, root))
+        if kept is not None:
+            try:
+                yield from self._read(_below(kept, hops, paths))
+            except vmodl.fault.ManagedObjectNotFound as gone:
+                if gone.obj is None or gone.obj._GetMoId() != kept._GetMoId():
+                    raise  # the root itself, say
+            else:
+                return
+        yield from self._read(_below(self._view(kind, root), hops, paths))
 
     def of(self, kind: str, ids: Sequence[str], paths: Sequence[str]) -> Iterator[Found]:
         """Read these properties of the named objects of one type, in one call, pages aside.
@@ -48,7 +90,21 @@ class Properties:
         Raises:
             vmodl.fault.ManagedObjectNotFound: one is not there.
         """
-        yield from ()
+        return self.around_these(kind, ids, (), {kind: paths})
+
+    def around_these(
+        self, kind: str, ids: Sequence[str], hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]
+    ) -> Iterator[Found]:
+        """Read, by the types that ``paths`` names, the named objects of one type and those to which they lead.
+
+        Raises:
+            vmodl.fault.ManagedObjectNotFound: one is not there.
+        """
+        if not ids:
+            return
+        select = _selection(hops)
+        objects = [_PC.ObjectSpec(obj=_type(kind)(one), skip=False, selectSet=select) for one in ids]
+        yield from self._read(_PC.FilterSpec(objectSet=objects, propSet=_wanted(paths)))
 
     def one(self, kind: str, id: str, paths: Sequence[str]) -> Found:
         """Read one object.
@@ -58,3 +114,66 @@ class Properties:
         """
         (found,) = self.of(kind, [id], paths)
         return found
+
+    def _view(self, kind: str, root: Ref) -> Any:
+        """A view of all objects of a type below one; it lives as long as the session, which may be a later one."""
+        manager = self._connection.content.viewManager
+        view = manager.CreateContainerView(_type(root.kind)(root.id, self._connection.stub), [_type(kind)], True)
+        with self._lock:
+            self._views[kind, root] = view
+        return view
+
+    def _read(self, wanted: Any) -> Iterator[Found]:
+        """Ask, and ask on as long as there is more."""
+        collector = self._connection.content.propertyCollector
+        method: Any = _PC.RetrievePropertiesEx
+        args: tuple[Any, ...] = ([wanted], _PC.RetrieveOptions(maxObjects=PAGE))
+        token = ""
+        try:
+            while True:
+                with self._connection.stub.answer(collector, method, *args) as body:
+                    objects, token = _page(parse(body))
+                yield from map(_found, objects)
+                if not token:
+                    return
+                del objects  # one page is held at a time
+                method, args = _PC.ContinueRetrievePropertiesEx, (token,)
+        except GeneratorExit:
+            if token:
+                collector.CancelRetrievePropertiesEx(token)
+            raise
+
+
+def _type(kind: str) -> Any:
+    return GetWsdlType("urn:vim25", kind)
+
+
+def _wanted(paths: Mapping[str, Sequence[str]]) -> list[Any]:
+    return [_PC.PropertySpec(type=_type(kind), all=False, pathSet=list(of)) for kind, of in paths.items()]
+
+
+def _selection(hops: Sequence[Hop]) -> list[Any]:
+    return [
+        _PC.TraversalSpec(type=_type(hop.kind), path=hop.path, skip=False, selectSet=_selection(hop.on)) for hop in hops
+    ]
+
+
+def _below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
+    """A filter for what a view shows, and where that leads."""
+    through = _PC.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False, selectSet=_selection(hops))
+    start = _PC.ObjectSpec(obj=view, skip=True, selectSet=[through])
+    return _PC.FilterSpec(objectSet=[start], propSet=_wanted(paths))
+
+
+def _page(response: Element) -> tuple[list[Element], str]:
+    """The objects of an answer, and the token of the next page, if there is one."""
+    result = child(response, "returnval")
+    return list(children(result, "objects")), text(result, "token")
+
+
+def _found(part: Element) -> Found:
+    """An ``ObjectContent``. Fields are counted off, for their order is the schema's and there are many."""
+    ref = child(part, "obj")
+    values = {field[0].text or "": field[1] for field in part.iterchildren(_SET) if len(field) == 2}
+    missing = {text(field, "path"): field[-1] for field in part.iterchildren(_MISSING) if len(field)}
+    return Found(ref=Ref(kind="" if ref is None else ref.get("type", ""), id=text(ref)), values=values, missing=missing)

@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
 import attrs
+from pyVmomi import vim, vmodl
+
+from hyperkit.errors import InvalidRequest, NotFound
+
+_Collector = vmodl.query.PropertyCollector
+
+_STEPS = (
+    ("Folder", "childEntity"),
+    ("Datacenter", "hostFolder"),
+    ("ComputeResource", "host"),
+)
+"""From the root folder down to the machines, past everything that is not on the way."""
+
+_READ: Mapping[str, tuple[str, ...]] = {
+    "Folder": ("name", "parent"),
+    "Datacenter": ("name", "parent", "vmFolder"),
+    "ComputeResource": ("name", "parent", "resourcePool"),
+    "HostSystem": ("name", "parent"),
+}
+_MACHINE = "hardware.systemInfo.uuid"
 
 
 @attrs.frozen(kw_only=True)
@@ -48,3 +72,165 @@ class Scope:
     datacenter_path: str
     vm_folder: str
     computes: tuple[Compute, ...]
+
+
+@attrs.frozen(kw_only=True)
+class _Node:
+    ref: Ref
+    name: str
+    """As the API has it, in which ``%``, ``/`` and ``\\`` stand as %25, %2f and %5c."""
+    parent: str
+    values: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        return unquote(self.name)
+
+
+class Tree:
+    """Folders, datacenters, clusters and machines, read at once.
+
+    Attributes:
+        machine: the UUID of the one machine, of a host by itself.
+    """
+
+    def __init__(self, nodes: Iterator[_Node], root: str) -> None:
+        self._nodes = {node.ref.id: node for node in nodes}
+        self._root = root
+        self._below: dict[str, list[_Node]] = {}
+        for node in self._nodes.values():
+            self._below.setdefault(node.parent, []).append(node)
+        self.machine = next((str(n.values[_MACHINE]) for n in self._nodes.values() if _MACHINE in n.values), "")
+
+    @classmethod
+    def read(cls, stub: Any, content: Any, *, machine: bool = False) -> Tree:
+        """Ask, in one call and as many more as the answer has pages."""
+        collector = _Collector(content.propertyCollector._moId, stub)
+        page = collector.RetrievePropertiesEx([_specification(content.rootFolder, machine)], _Collector.RetrieveOptions())
+        objects = []
+        while page is not None:
+            objects += page.objects
+            page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
+        return cls(map(_node, objects), content.rootFolder._moId)
+
+    def whole(self, root: Ref) -> Scope:
+        """All there is, of a host by itself: it has one datacenter."""
+        (datacenter,) = self._datacenters()
+        return self._scope(datacenter, attrs.evolve(datacenter, ref=root))
+
+    def scope(self, path: str) -> Scope:
+        """What the path of a ``vcenter://`` URL names: ``/folder/Datacenter/cluster/host``.
+
+        Raises:
+            NotFound: it leads nowhere; the error names what there is.
+            InvalidRequest: it ends before it names a datacenter, where there are several, or in a folder.
+        """
+        node, place = self._nodes[self._root], "this vCenter"
+        datacenter: _Node | None = None
+        for segment in (unquote(part) for part in path.split("/") if part):
+            node, place = self._step(node, segment, place), f"{segment!r}"
+            datacenter = node if node.ref.kind == "Datacenter" else datacenter
+        if datacenter is None:
+            datacenter = node = self._only(node, place)
+        if node.ref.kind == "Folder":
+            raise InvalidRequest(
+                f"{place} is a folder: name a cluster or host in it, of {_names(self._children(node))}", field="url"
+            )
+        return self._scope(datacenter, node)
+
+    def _step(self, node: _Node, segment: str, place: str) -> _Node:
+        children = self._children(node)
+        found = next((child for child in children if segment in (child.label, child.name)), None)
+        if found is None:
+            raise NotFound(f"no {segment!r} in {place}; it has {_names(children)}")
+        return found
+
+    def _only(self, node: _Node, place: str) -> _Node:
+        found = [datacenter for datacenter in self._datacenters() if self._is_below(datacenter, node)]
+        if not found:
+            raise NotFound(f"{place} has no datacenter, or none that this account may see")
+        if len(found) > 1:
+            paths = ", ".join(f"/{unquote(self._path(datacenter))}" for datacenter in found)
+            raise InvalidRequest(f"{place} has several datacenters: write one after the host, of {paths}", field="url")
+        return found[0]
+
+    def _scope(self, datacenter: _Node, node: _Node) -> Scope:
+        return Scope(
+            root=node.ref,
+            datacenter=datacenter.ref.id,
+            datacenter_path=self._path(datacenter),
+            vm_folder=datacenter.values["vmFolder"]._moId,
+            computes=tuple(self._computes(datacenter, node)),
+        )
+
+    def _computes(self, datacenter: _Node, node: _Node) -> Iterator[Compute]:
+        for compute in self._nodes.values():
+            if "resourcePool" not in compute.values or not self._is_below(compute, datacenter):
+                continue
+            hosts = [host for host in self._children(compute) if self._is_within(host, compute, node)]
+            if hosts or compute is node:
+                yield Compute(
+                    ref=compute.ref,
+                    name=compute.label,
+                    pool=compute.values["resourcePool"]._moId,
+                    hosts=tuple(host.ref.id for host in hosts),
+                )
+
+    @staticmethod
+    def _is_within(host: _Node, compute: _Node, node: _Node) -> bool:
+        if node.ref.kind == "HostSystem":
+            return host is node
+        return "resourcePool" not in node.values or compute is node
+
+    def _datacenters(self) -> list[_Node]:
+        return [node for node in self._nodes.values() if node.ref.kind == "Datacenter"]
+
+    def _children(self, node: _Node) -> list[_Node]:
+        """By name what is in it; in a datacenter that is what is in its folder of hosts, which has no name to write."""
+        below = self._below.get(node.ref.id, [])
+        if node.ref.kind == "Datacenter":
+            below = [child for folder in below for child in self._below.get(folder.ref.id, [])]
+        return sorted(below, key=lambda child: child.label)
+
+    def _above(self, node: _Node) -> Iterator[_Node]:
+        above: _Node | None = node
+        while above is not None:
+            yield above
+            above = self._nodes.get(above.parent)
+
+    def _is_below(self, node: _Node, top: _Node) -> bool:
+        return any(above is top for above in self._above(node))
+
+    def _path(self, node: _Node) -> str:
+        names = [above.name for above in self._above(node) if above.ref.id != self._root]
+        return "/".join(reversed(names))
+
+
+def _names(nodes: list[_Node]) -> str:
+    return ", ".join(repr(node.label) for node in nodes) or "nothing, or nothing that this account may see"
+
+
+def _node(found: Any) -> _Node:
+    values = {value.name: value.val for value in found.propSet}
+    parent = values.pop("parent", None)
+    return _Node(
+        ref=Ref(kind=type(found.obj)._wsdlName, id=found.obj._moId),
+        name=values.pop("name", ""),
+        parent=parent._moId if parent is not None else "",
+        values=values,
+    )
+
+
+def _specification(root: Any, machine: bool) -> Any:
+    onwards = [_Collector.SelectionSpec(name=f"{kind}.{path}") for kind, path in _STEPS]
+    steps = [
+        _Collector.TraversalSpec(
+            name=f"{kind}.{path}", type=getattr(vim, kind), path=path, skip=False, selectSet=onwards
+        )
+        for kind, path in _STEPS
+    ]
+    read = {**_READ, "HostSystem": (*_READ["HostSystem"], _MACHINE)} if machine else _READ
+    return _Collector.FilterSpec(
+        objectSet=[_Collector.ObjectSpec(obj=root, skip=False, selectSet=steps)],
+        propSet=[_Collector.PropertySpec(type=getattr(vim, kind), pathSet=list(paths)) for kind, paths in read.items()],
+    )

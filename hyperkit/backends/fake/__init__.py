@@ -4,7 +4,8 @@
 Options, as in ``fake://lab?profile=hyperv&jobs=polls:3``:
 
 ``profile``
-    ``libvirt``, ``esxi``, ``hyperv`` or ``lxc``: its capabilities and naming rules. Default: everything there is.
+    ``libvirt``, ``esxi``, ``vcenter``, ``hyperv`` or ``lxc``: its capabilities and naming rules. Default: everything
+    there is.
 ``jobs``
     ``now`` (default), ``polls:N`` (done at the Nth look) or ``seconds:T`` (of the clock).
 ``clock``
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from hyperkit.backends.fake.clones import FakeClones
 from hyperkit.backends.fake.consoles import FakeConsoles
 from hyperkit.backends.fake.datastores import FakeDatastores
 from hyperkit.backends.fake.disks import FakeDisks
@@ -30,6 +32,7 @@ from hyperkit.backends.fake.nics import FakeNics
 from hyperkit.backends.fake.profiles import PROFILES
 from hyperkit.backends.fake.snapshots import FakeSnapshots
 from hyperkit.backends.fake.switches import FakeSwitches
+from hyperkit.backends.fake.upkeep import FakeUpkeep
 from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.backends.fake.volumes import FakeVolumes
 from hyperkit.backends.fake.world import World
@@ -74,10 +77,12 @@ def driver(world: World, url: str = "fake://") -> Driver:
         datastores=FakeDatastores(world),
         volumes=FakeVolumes(world),
         snapshots=FakeSnapshots(world) if world.capabilities.snapshots else None,
+        clones=FakeClones(world) if _any(world, "clones", "templates") else None,
         guests=FakeGuests(world)
         if _any(world, "guest_addresses", "guest_agent", "guest_exec", "guest_freeze")
         else None,
         consoles=FakeConsoles(world) if _any(world, "screenshot", "send_keys", "serial_console", "display") else None,
+        upkeep=FakeUpkeep(world) if _any(world, "questions", "snapshot_consolidation") else None,
         events=FakeEvents(world) if world.capabilities.events_pushed else None,
         metrics=FakeMetrics(world) if world.capabilities.metrics else None,
         translate=_nothing_of_a_vendor,

@@ -13,7 +13,7 @@ from hyperkit.clock import Clock
 from hyperkit.errors import AgentUnavailable, InvalidState, TaskFailed, Timeout
 from hyperkit.guest_records import CommandResult, GuestRecord
 from hyperkit.jobs import DoneJob, Job, JobStatus
-from hyperkit.records import AddressRecord, has_guest
+from hyperkit.records import AddressRecord, AgentState, has_guest
 from hyperkit.specs import CommandSpec
 
 _UNMANAGED = IPv4Network("10.0.0.0/8")
@@ -22,7 +22,19 @@ _UNMANAGED = IPv4Network("10.0.0.0/8")
 
 def hears(world: World, machine: Machine) -> bool:
     """Whether there is a guest that does as it is asked."""
-    return has_guest(machine.record) and not machine.deaf and not world.deaf
+    waits = machine.record.question is not None
+    return has_guest(machine.record) and not machine.deaf and not world.deaf and not waits
+
+
+def agent_state(world: World, machine: Machine) -> AgentState:
+    """What the host knows of its agent unasked."""
+    if not world.capabilities.guest_agent:
+        return AgentState.UNKNOWN
+    agent = machine.inside.agent
+    if agent is Agent.ABSENT or not has_guest(machine.record):
+        return AgentState.MISSING
+    answers = agent is Agent.ANSWERS and world.booted(machine)
+    return AgentState.RUNNING if answers else AgentState.STOPPED
 
 
 class FakeGuests:

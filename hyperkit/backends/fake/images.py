@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import PurePosixPath
 
 from hyperkit.backends.fake.world import Volume, World
 from hyperkit.errors import AlreadyExists, InvalidRequest, ResourceExhausted
 from hyperkit.records import DiskRecord, VolumeRecord, changed
-from hyperkit.specs import DiskBus, DiskFormat, DiskSpec
+from hyperkit.specs import CloneSpec, DiskBus, DiskFormat, DiskSpec
 from hyperkit.units import format_size
 
 
@@ -45,6 +46,29 @@ def make_disk(world: World, vm_name: str, disk_id: str, spec: DiskSpec) -> DiskR
         data=base.data if base else b"",
     )
     return _disk(disk_id, file, spec, created=True)
+
+
+def copy_disk(world: World, spec: CloneSpec, disk: DiskRecord, source: Volume) -> DiskRecord:
+    """The disk that a clone has for one of its source, whose content is that of ``source``.
+
+    Raises:
+        ResourceExhausted: the datastore is full.
+    """
+    file = source.record
+    datastore_id = spec.datastore or file.datastore_id
+    name = _free_name(world, spec.name, datastore_id)
+    suffix = PurePosixPath(file.path).suffix or f".{file.format}"
+    copy = add_volume(
+        world,
+        datastore_id,
+        f"{name}{suffix}",
+        file.size,
+        file.format,
+        thin=spec.linked or not file.allocated,
+        base=file.path if spec.linked else None,
+        data=source.data,
+    )
+    return changed(disk, path=copy.path, size=copy.size, created=True, base=copy.base, chain=())
 
 
 def add_volume(

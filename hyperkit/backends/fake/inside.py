@@ -89,6 +89,10 @@ class Inside:
         """The text that was typed; keys that type nothing are left out."""
         return "".join(_TYPES.get(chord, "") for chord in self.pressed)
 
+    def again(self) -> Inside:
+        """The same in another machine, where nobody typed or read anything yet."""
+        return Inside(self.agent, self.info, dict(self.commands), self.screen, dict(self.replies))
+
     def say(self, text: str | bytes) -> None:
         """Write to the serial port. Nobody will know what was said while nobody read."""
         if self.line is not None:

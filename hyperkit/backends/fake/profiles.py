@@ -33,7 +33,16 @@ LIBVIRT = attrs.evolve(
     hot_rename=False,
     hot_nic_unplug=False,
     nic_promiscuous=False,
+    switch_vlan_change=False,
+    switch_spoof_guard=False,
+    switch_promiscuous=False,
+    snapshot_consolidation=False,
     snapshot_kinds_mix=False,
+    clones=False,
+    running_clones=False,
+    linked_clones=False,
+    templates=False,
+    questions=False,
     max_cpus=288,
     disk_formats=("qcow2", "raw"),
     disk_buses=("virtio", "scsi", "sata"),
@@ -44,8 +53,11 @@ LIBVIRT = attrs.evolve(
 ESXI = attrs.evolve(
     ALL,
     containers=False,
+    guest_exec=False,
     guest_freeze=False,
     serial_console=False,
+    display=False,
+    metrics=False,
     pause=False,
     kernel_boot=False,
     hot_cpu_remove=False,
@@ -54,6 +66,8 @@ ESXI = attrs.evolve(
     linked_disks=False,
     nic_vlan=False,
     nic_trunk=False,
+    nic_spoof_guard=False,
+    nic_promiscuous=False,
     nic_address_guard=False,
     nic_dhcp_guard=False,
     nic_router_guard=False,
@@ -63,8 +77,10 @@ ESXI = attrs.evolve(
     switch_subnet=False,
     switch_leases=False,
     switch_openvswitch=False,
-    cpu_ceiling=False,
-    memory_ceiling=False,
+    clones=False,
+    running_clones=False,
+    linked_clones=False,
+    templates=False,
     max_cpus=128,
     max_memory=6 * TiB,
     max_disks=60,
@@ -72,9 +88,12 @@ ESXI = attrs.evolve(
     disk_formats=("vmdk",),
     memory_unit=4 * MiB,
 )
-"""A stand-alone ESXi: no pause, no clone, no switch with a subnet; VLANs belong to port groups.
+"""A stand-alone ESXi: no pause, no clone, no switch with a subnet; VLANs and policies belong to port groups.
 
 Its tools freeze for a snapshot only, and it sends serial ports to a concentrator of one's own."""
+
+VCENTER = attrs.evolve(ESXI, clones=True, running_clones=True, linked_clones=True, templates=True)
+"""ESXi hosts below a vCenter, which clones and has templates."""
 
 HYPERV = attrs.evolve(
     ALL,
@@ -94,10 +113,19 @@ HYPERV = attrs.evolve(
     nic_address_guard=False,
     nic_isolation=False,
     nic_promiscuous=False,
+    clones=False,
+    running_clones=False,
+    linked_clones=False,
+    templates=False,
+    questions=False,
+    snapshot_consolidation=False,
     switch_subnet=False,
     switch_leases=False,
     switch_openvswitch=False,
     switch_vlan=False,
+    switch_vlan_change=False,
+    switch_spoof_guard=False,
+    switch_promiscuous=False,
     snapshot_quiesced=True,
     events_pushed=False,
     max_cpus=240,
@@ -121,6 +149,7 @@ LXC = Capabilities(
     unique_switch_names=True,
     guest_os=True,
     notes=True,
+    tags=True,
     cpu_limit=True,
     cpu_shares=True,
     memory_limit=True,
@@ -139,7 +168,7 @@ LXC = Capabilities(
 )
 """Containers by libvirt's LXC driver: no machine, so no firmware, disks, snapshots or suspending to disk."""
 
-PROFILES = {"all": ALL, "libvirt": LIBVIRT, "esxi": ESXI, "hyperv": HYPERV, "lxc": LXC}
+PROFILES = {"all": ALL, "libvirt": LIBVIRT, "esxi": ESXI, "vcenter": VCENTER, "hyperv": HYPERV, "lxc": LXC}
 
 HOST_MEMORY = 64 * TiB
 DATASTORE_SIZE = 1024 * GiB

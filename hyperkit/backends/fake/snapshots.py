@@ -15,6 +15,9 @@ from hyperkit.records import SnapshotRecord, VMRecord, changed
 from hyperkit.specs import DiskFormat, Firmware, SnapshotChange, SnapshotSpec
 from hyperkit.states import PowerState
 
+_LABEL = ("name", "notes", "tags", "autostart", "template", "consolidation_needed")
+"""What a revert leaves: what a VM is known by, and the host's own settings and remarks, are not its state."""
+
 
 class FakeSnapshots:
     """See `hyperkit.driver.SnapshotPort`."""
@@ -108,7 +111,7 @@ class FakeSnapshots:
     def update(self, vm_id: str, snapshot_id: str, change: SnapshotChange) -> SnapshotRecord:
         with self._world.lock:
             machine = self._world.machine(vm_id)
-            saved = self._saved(machine, snapshot_id)
+            saved = saved_of(machine, snapshot_id)
             record = saved.record
             if change.name is not None and change.name != record.name:
                 self._check_name(machine, change.name)
@@ -132,13 +135,12 @@ class FakeSnapshots:
 
         def work() -> VMRecord:
             machine = world.machine(vm_id)
-            saved = self._saved(machine, snapshot_id)
+            saved = saved_of(machine, snapshot_id)
             volumes = {path: world.volume(path) for path in saved.data}
             then, now = saved.vm, machine.record
-            # The name and the host's own settings are the VM's label, not its state.
-            kept = {"name": now.name, "notes": now.notes, "autostart": now.autostart}
+            kept = {field: getattr(now, field) for field in _LABEL}
             state = then.state if saved.record.memory else PowerState.OFF
-            record = world.update(machine, **{**then.__dict__, **kept, "state": state})
+            record = world.update(machine, **{**then.__dict__, **kept, "state": state, "question": None})
             if saved.record.memory:
                 machine.boot = attrs.evolve(saved.boot, at=saved.boot.at + world.clock.monotonic())
             for path, volume in volumes.items():
@@ -149,7 +151,7 @@ class FakeSnapshots:
             return record
 
         with world.lock:
-            self._saved(world.machine(vm_id), snapshot_id)
+            saved_of(world.machine(vm_id), snapshot_id)
             return world.job("reverting", work)
 
     def delete(self, vm_id: str, snapshot_id: str, children: bool) -> Job[None] | None:
@@ -164,7 +166,7 @@ class FakeSnapshots:
                 self._delete_one(machine, snapshot_id)
 
         with world.lock:
-            self._saved(world.machine(vm_id), snapshot_id)
+            saved_of(world.machine(vm_id), snapshot_id)
             return world.job("merging", work)
 
     @staticmethod
@@ -184,9 +186,14 @@ class FakeSnapshots:
         if machine.current == snapshot_id:
             machine.current = parent
 
-    @staticmethod
-    def _saved(machine: Machine, snapshot_id: str) -> Saved:
-        saved = machine.snapshots.get(snapshot_id)
-        if saved is None:
-            raise NotFound(f"VM {machine.record.name!r} has no snapshot with id {snapshot_id!r}")
-        return saved
+
+def saved_of(machine: Machine, snapshot_id: str) -> Saved:
+    """The VM's snapshot with this id.
+
+    Raises:
+        NotFound: there is none.
+    """
+    saved = machine.snapshots.get(snapshot_id)
+    if saved is None:
+        raise NotFound(f"VM {machine.record.name!r} has no snapshot with id {snapshot_id!r}")
+    return saved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hyperkit.backends.fake.world import World
 from hyperkit.errors import AlreadyExists, InvalidRequest
@@ -48,6 +49,7 @@ class FakeSwitches:
                 leases=spec.leases,
                 openvswitch=spec.openvswitch,
                 vlan=spec.vlan,
+                policy=spec.policy,
                 # As on Linux: where there is Open vSwitch, it is what has VLANs, and the other bridges have filters.
                 carries_vlans=spec.openvswitch or (able.nic_vlan and not able.switch_openvswitch),
                 enforces_policies=not spec.openvswitch,
@@ -59,9 +61,15 @@ class FakeSwitches:
         world = self._world
         with world.lock:
             switch = world.switch(switch_id)
+            changes: dict[str, Any] = {}
             if change.leases is not None:
-                switch = world.switches[switch_id] = changed(switch, leases=change.leases)
-            return switch
+                changes["leases"] = change.leases
+            if change.vlan is not None:
+                changes["vlan"] = change.vlan or None
+            if change.policy is not None:
+                changes["policy"] = change.policy
+            world.switches[switch_id] = changed(switch, **changes)
+            return world.switches[switch_id]
 
     def delete(self, switch_id: str) -> None:
         with self._world.lock:

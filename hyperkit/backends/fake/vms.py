@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hyperkit.backends.fake.guests import hears
+from hyperkit.backends.fake.guests import agent_state, hears
 from hyperkit.backends.fake.images import make_disk
 from hyperkit.backends.fake.memory import changed_dimms
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.driver import Reboot
-from hyperkit.errors import AlreadyExists
+from hyperkit.errors import AlreadyExists, InvalidState
 from hyperkit.jobs import Job
-from hyperkit.records import CdromRecord, DiskRecord, NicRecord, PowerRecord, VMRecord
+from hyperkit.records import CdromRecord, DiskRecord, NicRecord, PowerRecord, VMRecord, changed
 from hyperkit.specs import NicSpec, VMChange, VMSpec
 from hyperkit.states import PowerAction, PowerState
 
@@ -35,11 +35,11 @@ class FakeVMs:
     def list(self) -> Sequence[VMRecord]:
         with self._world.lock:
             self._world.settle()
-            return [machine.record for machine in self._world.machines.values()]
+            return [_seen(self._world, machine) for machine in self._world.machines.values()]
 
     def get(self, vm_id: str) -> VMRecord:
         with self._world.lock:
-            return self._world.machine(vm_id).record
+            return _seen(self._world, self._world.machine(vm_id))
 
     def power(self, vm_id: str) -> PowerRecord:
         with self._world.lock:
@@ -83,9 +83,12 @@ class FakeVMs:
             kernel=spec.kernel,
             container=spec.container,
             notes=spec.notes,
+            tags=spec.tags,
             autostart=spec.autostart,
         )
-        return world.add(Machine(record))
+        machine = Machine(record)
+        world.add(machine)
+        return _seen(world, machine)
 
     def _make_disks(self, spec: VMSpec) -> tuple[DiskRecord, ...]:
         made: list[DiskRecord] = []
@@ -141,6 +144,7 @@ class FakeVMs:
                 if hears(world, machine):
                     reboot(world, machine)
             elif action in (PowerAction.START, PowerAction.SUSPEND):
+                _check_no_template(machine, action)
                 return world.job(f"{action.value}ing", lambda: self._turn(vm_id, action))
             else:
                 return self._turn(vm_id, action)
@@ -148,6 +152,7 @@ class FakeVMs:
 
     def _turn(self, vm_id: str, action: PowerAction) -> PowerRecord:
         machine = self._world.machine(vm_id)
+        _check_no_template(machine, action)
         if action is PowerAction.RESET:
             reboot(self._world, machine)
         return _power(self._world.update(machine, state=_NEXT_STATE[action]))
@@ -172,6 +177,25 @@ class FakeVMs:
         with world.lock:
             world.machine(vm_id)
             return world.job("deleting", work)
+
+
+def _seen(world: World, machine: Machine) -> VMRecord:
+    """A VM's record; how its agent is comes and goes with time."""
+    agent = agent_state(world, machine)
+    if agent is not machine.record.agent:
+        machine.record = changed(machine.record, agent=agent)
+    return machine.record
+
+
+def _check_no_template(machine: Machine, action: PowerAction) -> None:
+    record = machine.record
+    if record.template and action is PowerAction.START:
+        raise InvalidState(
+            f"VM {record.name!r} is a template, which is not started",
+            current="template",
+            wanted=action.value,
+            allowed=("clone", "make_vm"),
+        )
 
 
 def reboot(world: World, machine: Machine) -> None:

@@ -228,6 +228,8 @@ class World:
         if before.state is not after.state:
             after = carry_dimms(before, after, machine.saved_dimms)
             machine.saved_dimms = before.dimms
+            if after.question is not None and after.state not in IN_MEMORY:
+                after = changed(after, question=None)  # there is nothing left that waits
         if before.state is not after.state or before.memory != after.memory:
             self._count_memory(before, after)
         now = self.clock.monotonic()

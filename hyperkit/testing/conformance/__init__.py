@@ -16,6 +16,7 @@ does is looked at through the bed's back door or a second connection.
 from types import ModuleType
 
 from hyperkit.testing.conformance import (
+    clones,
     consoles,
     containers,
     datastores,
@@ -28,6 +29,7 @@ from hyperkit.testing.conformance import (
     snapshots,
     snapshots_revert,
     switches,
+    upkeep,
     vms_configure,
     vms_create,
     vms_delete,
@@ -53,8 +55,10 @@ MODULES: tuple[ModuleType, ...] = (
     datastores,
     snapshots,
     snapshots_revert,
+    clones,
     guests,
     consoles,
+    upkeep,
     events,
     metrics,
 )

@@ -7,7 +7,7 @@ from hyperkit.states import PowerState
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
 from hyperkit.testing.conformance.snapshots import current, tree
-from hyperkit.testing.conformance.wanted import notes
+from hyperkit.testing.conformance.wanted import notes, tags
 from hyperkit.units import MiB
 
 DISK = DiskSpec(size=8 * MiB)
@@ -101,14 +101,15 @@ def test_a_revert_exchanges_disks_that_were_attached_and_detached_since(bed: Bed
     assert attached in bed.backdoor.files()
 
 
-@behaviour("snapshots.revert", "A revert keeps the VM's name, notes and autostart.", requires=("snapshots",))
-def test_a_revert_keeps_the_vms_name_notes_and_autostart(bed: Bed) -> None:
+@behaviour("snapshots.revert", "A revert keeps the VM's name, notes, tags and autostart.", requires=("snapshots",))
+def test_a_revert_keeps_the_vms_name_notes_tags_and_autostart(bed: Bed) -> None:
     able, name = bed.host.capabilities, bed.name_for("renamed")
-    vm = bed.vm(disks=[DISK], notes=notes(bed, "before"), autostart=False)
+    vm = bed.vm(disks=[DISK], notes=notes(bed, "before"), tags=tags(bed, "before"), autostart=False)
     snapshot = vm.snapshots.create("first")
-    vm.configure(name=name, notes=notes(bed, "after"), autostart=able.autostart)
+    vm.configure(name=name, notes=notes(bed, "after"), tags=tags(bed, "after"), autostart=able.autostart)
     for reverted in (snapshot.revert(), bed.seen(vm)):
         assert (reverted.name, reverted.notes) == (name, notes(bed, "after"))
+        assert reverted.tags == tags(bed, "after")
         assert reverted.record.autostart is able.autostart
     assert bed.backdoor.shape(vm.id).name == name
     assert bed.seen(vm).snapshots.one(name="first") == snapshot

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from hyperkit.capabilities import Capabilities
 from hyperkit.errors import AlreadyExists, Busy, InvalidRequest, NotFound
 from hyperkit.specs import NicSpec, SwitchKind
+from hyperkit.specs.isolation import OPEN, IsolationPolicy
 from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerState
 from hyperkit.switch import Switch
 from hyperkit.tasks import wait_until
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.behaviour import behaviour
-from hyperkit.testing.conformance.wanted import ANY_SWITCH
+from hyperkit.testing.conformance.wanted import ANY_SWITCH, ANY_SWITCH_POLICY
 
 
 @behaviour(
@@ -107,6 +109,14 @@ def leasing(bed: Bed, *leases: StaticLease) -> Switch:
     return bed.host.switches.create(name, SwitchKind.INTERNAL, subnet=bed.subnets[0], leases=leases)
 
 
+def switch_policies(able: Capabilities) -> tuple[IsolationPolicy, ...]:
+    """Policies of a switch with one part that the host has, then with all."""
+    guarded = IsolationPolicy(spoof_guard=able.switch_spoof_guard)
+    promiscuous = IsolationPolicy(promiscuous=able.switch_promiscuous)
+    both = IsolationPolicy(spoof_guard=able.switch_spoof_guard, promiscuous=able.switch_promiscuous)
+    return tuple(policy for policy in (guarded, promiscuous, both) if policy != OPEN)
+
+
 def lease(bed: Bed, number: int, name: str = "") -> StaticLease:
     """The lease of the subnet's address with this number."""
     return StaticLease(f"52:54:00:0b:ad:{number:02x}", bed.subnets[0].replace(".0/24", f".{number}"), name)
@@ -119,6 +129,16 @@ def test_a_switch_has_the_static_leases_asked_for(bed: Bed) -> None:
     leases = (lease(bed, 20, "web1"), lease(bed, 10))
     switch = leasing(bed, *leases)
     assert bed.second.switches.get(switch.id).leases == leases
+
+
+@behaviour("switches.create", "A switch's policy is the one asked for.", requires=(ANY_SWITCH, ANY_SWITCH_POLICY))
+def test_a_switchs_policy_is_the_one_asked_for(bed: Bed) -> None:
+    able, like = bed.host.capabilities, bed.switch().record
+    for policy in switch_policies(able):
+        switch = bed.host.switches.create(bed.name_for("policy"), like.kind, uplink=like.uplink, policy=policy)
+        assert bed.second.switches.get(switch.id).policy == policy
+        assert bed.backdoor.network(switch.name).policy == policy
+    assert bed.backdoor.network(like.name).policy == OPEN
 
 
 @behaviour("switches.create", "A new switch is active.", requires=(ANY_SWITCH,))
@@ -227,6 +247,34 @@ def test_a_guest_gets_the_address_of_its_lease(bed: Bed) -> None:
 
     found = wait_until(told, clock=clock, timeout=bed.timeout, what="the address", pause=lambda _: clock.sleep(0.2))
     assert found == wanted.address
+
+
+@behaviour(
+    "switches.update",
+    "A switch gets another VLAN, and none.",
+    requires=("switch_external", "switch_vlan", "switch_vlan_change"),
+)
+def test_a_switch_gets_another_vlan_and_none(bed: Bed) -> None:
+    ovs = bed.host.capabilities.switch_openvswitch
+    uplink, name = bed.open_vswitch if ovs else bed.uplink, bed.name_for("vlan")
+    switch = bed.host.switches.create(name, SwitchKind.EXTERNAL, uplink=uplink, openvswitch=ovs, vlan=42)
+    vm = bed.running(nics=[NicSpec(switch=switch.id)])
+    for vlan, there in ((43, 43), (0, None), (44, 44)):
+        assert switch.configure(vlan=vlan).vlan == there
+        assert bed.second.switches.get(switch.id).vlan == bed.backdoor.network(name).vlan == there
+    assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
+    assert bed.seen(vm).nics[0].switch == name
+
+
+@behaviour("switches.update", "A switch gets another policy, and none.", requires=(ANY_SWITCH, ANY_SWITCH_POLICY))
+def test_a_switch_gets_another_policy_and_none(bed: Bed) -> None:
+    switch = bed.switch()
+    vm = bed.running(nics=[NicSpec(switch=switch.id)])
+    for policy in (*switch_policies(bed.host.capabilities), OPEN):
+        assert switch.configure(policy=policy).policy == policy
+        assert bed.second.switches.get(switch.id).policy == policy
+        assert bed.backdoor.network(switch.name).policy == policy
+    assert bed.backdoor.power_state(vm.id) is PowerState.RUNNING
 
 
 @behaviour("switches.delete", "A deleted switch is gone.", requires=(ANY_SWITCH,))

@@ -122,3 +122,20 @@ def test_boot_order_guest_os_and_allocations_can_be_changed(bed: Bed) -> None:
     there = bed.seen(vm).record
     assert (there.boot_order, there.guest_os) == (order, guest_os)
     assert (there.cpu_allocation, there.memory_allocation) == (cpu, memory)
+
+
+@behaviour(
+    "vms.configure",
+    "Tags that are given take the place of all that were there, while the VM runs too.",
+    requires=("tags",),
+)
+def test_tags_take_the_place_of_those_that_were_there(bed: Bed) -> None:
+    vm = bed.vm(tags=["web", "old"])
+    vm.configure(tags=["web", "new"])
+    assert bed.seen(vm).tags == ("new", "web")
+    vm.start().configure(tags=["hot"])
+    assert bed.seen(vm).tags == ("hot",)
+    vm.stop()
+    assert bed.seen(vm).tags == ("hot",)
+    vm.start().configure(tags=[])
+    assert bed.seen(vm).tags == ()

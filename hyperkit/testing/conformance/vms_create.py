@@ -144,6 +144,15 @@ def test_notes_come_back_character_for_character(bed: Bed) -> None:
     assert bed.seen(bed.vm(notes="")).notes == ""
 
 
+@behaviour("vms.create", "Tags are those asked for.", requires=("tags",))
+def test_tags_are_those_asked_for(bed: Bed) -> None:
+    words = ("web", "größe-2", "a<b>&\"c';", "x" * 64)
+    vm, other = bed.vm(tags=words), bed.vm()
+    assert bed.seen(vm).tags == tuple(sorted(words))
+    assert bed.seen(other).tags == ()
+    assert bed.second.vms.find(lambda each: "web" in each.tags) == [vm]
+
+
 @behaviour("vms.create", "Autostart is as asked for.", requires=("autostart",))
 def test_autostart_is_as_asked_for(bed: Bed) -> None:
     assert bed.seen(bed.vm(autostart=True)).record.autostart

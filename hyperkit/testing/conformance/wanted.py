@@ -18,6 +18,7 @@ CPU_ALLOCATION = "cpu_reservation|cpu_limit|cpu_shares"
 MEMORY_ALLOCATION = "memory_reservation|memory_limit|memory_shares"
 ALLOCATION = f"{CPU_ALLOCATION}|{MEMORY_ALLOCATION}"
 
+ANY_SWITCH_POLICY = "switch_spoof_guard|switch_promiscuous"
 ANY_POLICY = "nic_spoof_guard|nic_dhcp_guard|nic_router_guard|nic_isolation|nic_promiscuous|nic_acl"
 
 
@@ -73,6 +74,11 @@ def disks(bed: Bed) -> list[DiskSpec]:
 def notes(bed: Bed, text: str) -> str:
     """Notes, where the host keeps them."""
     return text if bed.host.capabilities.notes else ""
+
+
+def tags(bed: Bed, *words: str) -> tuple[str, ...]:
+    """Tags, where the host keeps them."""
+    return words if bed.host.capabilities.tags else ()
 
 
 def delete_volume(bed: Bed, path: str) -> None:

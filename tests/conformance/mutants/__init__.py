@@ -1,6 +1,7 @@
 """The fake, broken on purpose: for each behaviour line one way to forget it, which its test must find."""
 
 from tests.conformance.mutants import (
+    clones,
     containers,
     devices,
     events,
@@ -11,6 +12,7 @@ from tests.conformance.mutants import (
     snapshots,
     storage,
     switches,
+    upkeep,
     vms,
     vms_create,
     vms_power,
@@ -20,6 +22,7 @@ from tests.conformance.mutants.kit import BY_TEST, Mutant
 __all__ = [
     "BY_TEST",
     "Mutant",
+    "clones",
     "containers",
     "devices",
     "events",
@@ -30,6 +33,7 @@ __all__ = [
     "snapshots",
     "storage",
     "switches",
+    "upkeep",
     "vms",
     "vms_create",
     "vms_power",

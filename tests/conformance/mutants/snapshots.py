@@ -162,7 +162,7 @@ def starts_a_vm_that_ran(driver: Driver, call: Call, vm_id: str, snapshot_id: st
     return edit(driver, vm_id, state=machine(driver, vm_id).snapshots[snapshot_id].record.state)
 
 
-@port("test_a_revert_keeps_the_vms_name_notes_and_autostart", "snapshots.revert")
+@port("test_a_revert_keeps_the_vms_name_notes_tags_and_autostart", "snapshots.revert")
 def brings_back_the_notes_too(driver: Driver, call: Call, vm_id: str, snapshot_id: str) -> VMRecord:
     call(vm_id, snapshot_id)
     return edit(driver, vm_id, notes=machine(driver, vm_id).snapshots[snapshot_id].vm.notes)

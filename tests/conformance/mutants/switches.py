@@ -12,6 +12,7 @@ from hyperkit.driver import Driver
 from hyperkit.errors import AlreadyExists
 from hyperkit.records import SwitchRecord, changed
 from hyperkit.specs import SwitchChange, SwitchSpec
+from hyperkit.specs.isolation import OPEN, IsolationPolicy
 from hyperkit.states import PowerAction
 from hyperkit.switch import Switch
 from tests.conformance.mutants.kit import Call, layer, machine, nothing, port, world
@@ -84,6 +85,26 @@ def writes_leases_down_for_the_next_start_of_the_switch(
     driver: Driver, call: Call, switch_id: str, change: SwitchChange
 ) -> SwitchRecord:
     return changed(driver.switches.get(switch_id), leases=change.leases)
+
+
+@port("test_a_switchs_policy_is_the_one_asked_for", "switches.create")
+def makes_a_switch_without_its_policy(driver: Driver, call: Call, spec: SwitchSpec) -> SwitchRecord:
+    record: SwitchRecord = call(attrs.evolve(spec, policy=OPEN))
+    return changed(record, policy=spec.policy)
+
+
+@port("test_a_switch_gets_another_vlan_and_none", "switches.update")
+def takes_no_vlan_for_no_change(driver: Driver, call: Call, switch_id: str, change: SwitchChange) -> Any:
+    return call(switch_id, attrs.evolve(change, vlan=change.vlan or None))
+
+
+@port("test_a_switch_gets_another_policy_and_none", "switches.update")
+def adds_to_the_policy_that_is_there(driver: Driver, call: Call, switch_id: str, change: SwitchChange) -> Any:
+    there, new = world(driver).switches[switch_id].policy, change.policy or OPEN
+    both = IsolationPolicy(
+        spoof_guard=there.spoof_guard or new.spoof_guard, promiscuous=there.promiscuous or new.promiscuous
+    )
+    return call(switch_id, attrs.evolve(change, policy=both))
 
 
 @port("test_a_new_switch_is_active", "switches.create")

@@ -11,7 +11,7 @@ import pytest
 
 from hyperkit.backends.fake.vms import FakeVMs
 from hyperkit.backends.fake.world import Machine, World
-from hyperkit.disk import files_to_delete
+from hyperkit.disk import DisksToDelete, files_to_delete
 from hyperkit.driver import Driver
 from hyperkit.errors import InvalidState
 from hyperkit.records import VMRecord, VolumeRecord, changed
@@ -98,6 +98,12 @@ def looks_for_the_name_only_at_create(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FakeVMs, "configure", configure)
 
 
+@port("test_tags_take_the_place_of_those_that_were_there", "vms.configure")
+def adds_tags_to_those_that_are_there(driver: Driver, call: Call, vm_id: str, change: VMChange) -> Any:
+    there = set(machine(driver, vm_id).record.tags)
+    return call(vm_id, attrs.evolve(change, tags=sorted(there | set(change.tags or ()))))
+
+
 @layer("test_notes_and_autostart_change_while_the_vm_runs")
 def loses_at_a_restart_what_changed_while_it_ran(patch: pytest.MonkeyPatch) -> None:
     configure, set_power = FakeVMs.configure, FakeVMs.set_power
@@ -146,7 +152,7 @@ def does_not_delete(driver: Driver, call: Call, vm_id: str, volumes: Sequence[st
 
 @layer("test_a_vm_that_runs_is_not_deleted_unless_force_is_asked_for")
 def does_not_look_whether_it_runs(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.vm._HOLDS_POWER", frozenset())
+    patch.setattr("hyperkit.states.HOLD_POWER", frozenset())
 
 
 @port("test_a_disk_that_hyperkit_created_is_deleted_with_the_vm", "vms.delete")
@@ -156,14 +162,15 @@ def deletes_only_the_first_disk(driver: Driver, call: Call, vm_id: str, volumes:
 
 @layer("test_a_disk_that_hyperkit_did_not_create_stays")
 def deletes_every_disk_by_default(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        "hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "all" if disks == "created" else disks)
-    )
+    def whole(vm: VM, disks: DisksToDelete) -> tuple[str, ...]:
+        return files_to_delete(vm, "all" if disks == "created" else disks)
+
+    patch.setattr("hyperkit.deleting.files_to_delete", whole)
 
 
 @layer("test_a_disk_that_is_named_is_deleted")
 def deletes_only_what_it_created_even_if_told_otherwise(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "created"))
+    patch.setattr("hyperkit.deleting.files_to_delete", lambda vm, disks: files_to_delete(vm, "created"))
 
 
 @port("test_all_disks_are_deleted_if_all_are_to_be", "vms.delete")
@@ -174,14 +181,15 @@ def keeps_what_hyperkit_did_not_create(driver: Driver, call: Call, vm_id: str, v
 
 @layer("test_no_disk_is_deleted_if_none_is_to_be")
 def takes_none_for_the_default(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        "hyperkit.vm.files_to_delete", lambda vm, disks: files_to_delete(vm, "created" if disks == "none" else disks)
-    )
+    def default(vm: VM, disks: DisksToDelete) -> tuple[str, ...]:
+        return files_to_delete(vm, "created" if disks == "none" else disks)
+
+    patch.setattr("hyperkit.deleting.files_to_delete", default)
 
 
 @layer("test_a_disk_that_another_vm_uses_is_not_deleted")
 def deletes_the_base_of_another_vms_disk(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("hyperkit.vm.check_unused", nothing)
+    patch.setattr("hyperkit.deleting.check_unused", nothing)
 
 
 @port("test_a_disk_that_another_image_begins_from_is_not_deleted", "volumes.list")

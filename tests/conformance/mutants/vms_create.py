@@ -219,6 +219,10 @@ def strips_the_notes(spec: VMSpec) -> dict[str, Any]:
     return {"notes": spec.notes.strip()}
 
 
+def keeps_one_tag(spec: VMSpec) -> dict[str, Any]:
+    return {"tags": spec.tags[:1]}
+
+
 def forgets_autostart(spec: VMSpec) -> dict[str, Any]:
     return {"autostart": False}
 
@@ -290,4 +294,5 @@ asks_for("test_a_ceiling_above_the_cpus_and_memory_at_start_is_kept", leaves_no_
 asks_for("test_reservation_limit_and_shares_are_exactly_those_asked_for", forgets_the_shares)
 asks_for("test_the_guest_os_hint_is_kept", takes_every_guest_for_the_same_os)
 asks_for("test_notes_come_back_character_for_character", strips_the_notes)
+asks_for("test_tags_are_those_asked_for", keeps_one_tag)
 asks_for("test_autostart_is_as_asked_for", forgets_autostart)

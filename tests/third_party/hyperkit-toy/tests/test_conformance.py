@@ -14,11 +14,11 @@ import pytest
 
 import hyperkit
 from hyperkit import Allocation, Host, HypervisorType, MiB, PowerState
-from hyperkit.testing import Backdoor, Bed, Image, Machine, Network, Plug, Shape
+from hyperkit.testing import Backdoor, Bed, Image, Machine, Network, PlainBackdoor, Plug, Shape
 from hyperkit.testing.conformance import *  # noqa: F403
 
 
-class ToyBackdoor:
+class ToyBackdoor(PlainBackdoor):
     """Looks at the files."""
 
     def __init__(self, root: Path) -> None:
