@@ -28,6 +28,8 @@ type simulation struct {
 	vms      map[types.ManagedObjectReference]*backstage
 	host     hostSettings
 	idle     connections
+
+	questions int // asked so far
 }
 
 func newSimulation(server *simulator.Server) *simulation {
