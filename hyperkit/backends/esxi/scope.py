@@ -106,7 +106,9 @@ class Tree:
     def read(cls, stub: Any, content: Any, *, machine: bool = False) -> Tree:
         """Ask, in one call and as many more as the answer has pages."""
         collector = _Collector(content.propertyCollector._moId, stub)
-        page = collector.RetrievePropertiesEx([_specification(content.rootFolder, machine)], _Collector.RetrieveOptions())
+        page = collector.RetrievePropertiesEx(
+            [_specification(content.rootFolder, machine)], _Collector.RetrieveOptions()
+        )
         objects = []
         while page is not None:
             objects += page.objects

@@ -257,7 +257,9 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         try:
             return SoapResponseDeserializer(self).Deserialize(data, info.result)
         except Exception as error:  # pyVmomi raises whatever comes up: KeyError, TypeError, AttributeError …
-            raise BackendError(f"{self._host} answered {info.wsdlName} with what pyVmomi cannot read: {error}") from error
+            raise BackendError(
+                f"{self._host} answered {info.wsdlName} with what pyVmomi cannot read: {error}"
+            ) from error
 
     def _fault(self, data: bytes, info: Any) -> Exception:
         try:
@@ -350,4 +352,6 @@ class _Farewell(SoapStubAdapterBase):  # type: ignore[misc]  # it has no types
 def _unknown(data: bytes) -> Exception:
     """A fault that pyVmomi has no class for, with what it says of itself."""
     found = etree.fromstring(data, _STRICT).find(".//faultstring")
-    return cast(Exception, vmodl.RuntimeFault(msg=(found.text if found is not None else "") or "a fault without a text"))
+    return cast(
+        Exception, vmodl.RuntimeFault(msg=(found.text if found is not None else "") or "a fault without a text")
+    )
