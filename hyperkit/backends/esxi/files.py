@@ -117,9 +117,7 @@ def _search(connection: Connection, browser: str, parent: str, names: Iterable[s
     there: dict[str, File] = {}
     for each in children(result, "file"):
         capacity = number(each, "capacityKb")
-        file = File(
-            directory=kind(each) == "FolderFileInfo", capacity=None if capacity is None else capacity * KiB
-        )
+        file = File(directory=kind(each) == "FolderFileInfo", capacity=None if capacity is None else capacity * KiB)
         if capacity is not None or text(each, "path") not in there:  # a disk may be told as any file, too
             there[text(each, "path")] = file
     return there
