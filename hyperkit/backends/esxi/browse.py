@@ -10,6 +10,7 @@ import attrs
 from pyVmomi import vim
 
 from hyperkit.backends.esxi.elements import Element, child, children, kind, number, text
+from hyperkit.backends.esxi.names import from_vsphere
 from hyperkit.units import KiB
 
 if TYPE_CHECKING:
@@ -108,3 +109,26 @@ def _entries(results: Iterable[Element]) -> Iterator[Entry]:
             if known is None or not known.kind or known.kind == "FileInfo":
                 found[directory, entry.name] = entry
     yield from found.values()
+
+
+@attrs.frozen(kw_only=True)
+class Store:
+    """A datastore to be searched: its id, its name as paths have it, and its browser's id."""
+
+    id: str
+    name: str
+    browser: str
+
+
+def stores(connection: Connection) -> dict[str, Store]:
+    """The datastores of the scope by their names, read with one call."""
+    found = connection.properties.all("Datastore", ("name", "browser"))
+    known = (
+        Store(
+            id=each.ref.id,
+            name=from_vsphere(text(each.values.get("name"))),
+            browser=text(each.values.get("browser")),
+        )
+        for each in found
+    )
+    return {store.name: store for store in known}

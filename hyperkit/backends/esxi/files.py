@@ -39,6 +39,11 @@ class Path(NamedTuple):
         """The path of the directory."""
         return f"[{self.store}] {self.directory}".rstrip()
 
+    @property
+    def text(self) -> str:
+        """The whole path."""
+        return f"[{self.store}] {self.directory}/{self.name}" if self.directory else f"[{self.store}] {self.name}"
+
 
 @attrs.frozen(kw_only=True)
 class File:
