@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from tests.beds.vcsim import Vcsim
+from tests.beds.vcsim.control import Key
 
-HOST_NAME = "golden-7"
 _PLAIN = "abcdefghijklmnopqrstuvwxyz1234567890\n\x1b\b\t -=[]\\\0;'`,./"
-_SHIFTED = "ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()\n\x1b\b\t _+{}|\0:\"~<>?"
+_SHIFTED = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()\n\x1b\b\t _+{}|\0:"~<>?'
 _FIRST = 0x04
 """A keyboard of the USB-IF's HID Usage Tables, page 7, on a guest with the US layout: from the usage 4 on."""
 
@@ -21,16 +18,16 @@ class VsphereInside:
         self._control = sim.control
 
     def hostname(self, vm_id: str) -> str:
-        return str(self._control.machine(vm_id).guest["host_name"])
+        return self._control.host_name(vm_id)
 
     def hang_agent(self, vm_id: str) -> None:
-        self._control.set_guest(vm_id, tools="hung")
+        self._control.guest(vm_id, tools="hung")
 
     def typed(self, vm_id: str) -> str:
-        return "".join(_character(key) for key in self._control.machine(vm_id).keys)
+        return "".join(map(_character, self._control.keys(vm_id)))
 
     def screen(self, vm_id: str) -> tuple[int, int]:
-        return self._control.machine(vm_id).screen
+        return self._control.screen(vm_id)
 
     def frozen(self, vm_id: str) -> bool:
         raise AssertionError(f"Tools freeze the guest of {vm_id} for a snapshot alone: there is no such capability")
@@ -45,8 +42,7 @@ class VsphereInside:
         raise AssertionError(f"{vm_id} has no display to connect to: there is no such capability")
 
 
-def _character(key: Mapping[str, Any]) -> str:
-    assert key["code"] & 0xFFFF == 0x07
-    modifiers = set(key["modifiers"])
-    assert modifiers <= {"leftShift", "rightShift"}
-    return (_SHIFTED if modifiers else _PLAIN)[(key["code"] >> 16) - _FIRST]
+def _character(key: Key) -> str:
+    assert key.code & 0xFFFF == 0x07
+    assert set(key.modifiers) <= {"leftShift", "rightShift"}
+    return (_SHIFTED if key.modifiers else _PLAIN)[(key.code >> 16) - _FIRST]

@@ -129,7 +129,7 @@ class Control:
         self,
         vm: str,
         *,
-        tools: Literal["none", "stopped", "old", "running"] | None = None,
+        tools: Literal["none", "stopped", "hung", "old", "running"] | None = None,
         host_name: str | None = None,
         addresses: Sequence[str] | None = None,
         full_name: str | None = None,
@@ -140,7 +140,7 @@ class Control:
 
         Args:
             vm: name or id.
-            tools: what of VMware Tools there is while the VM runs; none to begin with.
+            tools: what of VMware Tools there is while the VM runs; none to begin with. Of hung ones the heartbeat ended.
             host_name: what Tools report.
             addresses: of the first card; "1@10.0.0.1" is one of the second.
             full_name: what Tools report of the guest's operating system.
@@ -180,6 +180,15 @@ class Control:
         """What was typed into a VM."""
         pressed = self._operations.do("machine", vm=vm)["keys"] or []
         return [Key(each["code"], tuple(each["modifiers"])) for each in pressed]
+
+    def host_name(self, vm: str) -> str:
+        """What the guest calls itself."""
+        return str(self._operations.do("machine", vm=vm)["host_name"])
+
+    def screen(self, vm: str) -> tuple[int, int]:
+        """How wide and high the guest's screen is."""
+        width, height = self._operations.do("machine", vm=vm)["screen"]
+        return width, height
 
     def power(self, vm: str, state: Literal["poweredOn", "poweredOff", "suspended"]) -> None:
         """A VM changes its state by itself."""

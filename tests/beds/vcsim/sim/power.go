@@ -132,6 +132,7 @@ func (s *simulation) setPower(vm *simulator.VirtualMachine, state types.VirtualM
 		if before != suspended {
 			vm.Runtime.BootTime = &now
 			behind.boots++
+			s.boot(vm)
 		}
 		vm.Runtime.SuspendTime = nil
 	case suspended:
