@@ -238,9 +238,9 @@ class VsphereBackdoor(Backdoor):
     def _networks(self) -> Iterator[tuple[Any, str]]:
         """Those that VMs can be plugged into."""
         for network in self._all(vim.Network):
-            if isinstance(network, vim.dvs.DistributedVirtualPortgroup) and network.config.uplink:
-                continue
-            yield network, _plain(network.name)
+            # The group of a distributed switch's uplinks is no place for VMs.
+            if "SYSTEM/DVS.UPLINKPG" not in {tag.key for tag in network.tag}:
+                yield network, _plain(network.name)
 
 
 def _plain(name: str) -> str:

@@ -140,7 +140,7 @@ class Control:
 
         Args:
             vm: name or id.
-            tools: what of VMware Tools there is while the VM runs; none to begin with. Of hung ones the heartbeat ended.
+            tools: what of VMware Tools there is while the VM runs; none to begin with. Of "hung" the heartbeat ended.
             host_name: what Tools report.
             addresses: of the first card; "1@10.0.0.1" is one of the second.
             full_name: what Tools report of the guest's operating system.
