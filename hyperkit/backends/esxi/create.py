@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from pyVmomi import vim
 
-from hyperkit.backends.esxi import autostart, files, hardware, names, placement
+from hyperkit.backends.esxi import autostart, copies, files, hardware, names, placement
 from hyperkit.backends.esxi.devices import present
 from hyperkit.backends.esxi.elements import text
 from hyperkit.backends.esxi.networks import Networks
@@ -23,11 +24,9 @@ from hyperkit.backends.esxi.placement import Place, Store
 from hyperkit.backends.esxi.plan import DevicePlan
 from hyperkit.backends.esxi.tasks import Work
 from hyperkit.backends.esxi.undo import Made, datacenter, is_lost
-from hyperkit.checks import refuse
 from hyperkit.errors import AlreadyExists, InvalidRequest
 from hyperkit.records import VMRecord
 from hyperkit.specs import DiskSpec, VMSpec
-from hyperkit.units import KiB, to_unit
 
 if TYPE_CHECKING:
     from hyperkit.backends.esxi.connection import Connection
@@ -66,8 +65,7 @@ def check(spec: VMSpec) -> None:
     for index, disk in enumerate(spec.disks):
         if disk.base is not None:
             files.parse(disk.base, f"disks[{index}].base")
-            if disk.size is not None:
-                to_unit(disk.size, KiB, field=f"disks[{index}].size")
+            copies.check_size(disk, None, f"disks[{index}].size")
         if disk.path is not None:
             files.parse(disk.path, f"disks[{index}].path")
         if disk.name is not None:
@@ -88,7 +86,11 @@ def create(connection: Connection, inventory: Inventory, spec: VMSpec) -> Work[V
     )
     there = yield from _look(connection, place, spec)
     backings = _backings(connection, place, spec)
-    made = Made(connection, spec.name, frozenset(disk.path for disk in spec.disks if disk.path is not None))
+    made = Made(
+        connection,
+        spec.name,
+        frozenset(files.parse(disk.path, "disks").text for disk in spec.disks if disk.path is not None),
+    )
     try:
         disks = yield from _files(connection, place, spec, there, made)
         config = _config(connection, place, spec, disks, backings, made)
@@ -125,9 +127,8 @@ def _look(connection: Connection, place: Place, spec: VMSpec) -> Work[dict[str, 
     if spec.iso is not None:
         files.check_iso(spec.iso, "iso", there[spec.iso])
     for index, disk in enumerate(spec.disks):
-        least = there[disk.base].capacity if disk.base is not None else None
-        if disk.size is not None and least is not None and disk.size < least:
-            refuse(f"disks[{index}].size", disk.size, f"at least the base image's size ({least})")
+        if disk.base is not None:
+            copies.check_size(disk, there[disk.base].capacity, f"disks[{index}].size")
     return there
 
 
@@ -147,37 +148,33 @@ def _files(
     if any(disk.base is not None for disk in spec.disks):
         _check_free(connection, spec.name)  # a copy may take hours
     directories: dict[str, str] = {}
+    taken = {disk.name for disk in spec.disks}
     disks = []
-    default = _names(spec)
-    for index, disk in enumerate(spec.disks):
+    for index, asked in enumerate(spec.disks):
         field = f"disks[{index}]"
-        if disk.path is not None:
-            disks.append(_Disk(field, disk, disk.path))
+        if asked.path is not None:
+            disks.append(_Disk(field, asked, files.parse(asked.path, field).text))
             continue
-        store = place.store(disk.datastore)
+        store = place.store(asked.datastore)
         if store.id not in directories:
             directories[store.id] = _directory(connection, store, spec.name, made)
-        stem = files.parse(f"{directories[store.id]}/.", field).directory.rpartition("/")[2]
-        path = f"{directories[store.id]}/{disk.name or next(default(stem))}.vmdk"
-        disks.append(_Disk(field, disk, path, copied=disk.base is not None))
+        directory = directories[store.id]
+        name = asked.name or _free_name(_stem(directory), taken)
+        taken.add(name)
+        disks.append(_Disk(field, asked, f"{directory}/{name}.vmdk", copied=asked.base is not None))
     for disk in disks:
         if disk.copied:
-            yield from _copy(connection, disk, there[str(disk.spec.base)].capacity)
+            yield from copies.copy(connection, disk.spec, disk.path, there[str(disk.spec.base)].capacity)
     return disks
 
 
-def _names(spec: VMSpec) -> Any:
-    """Names for disks that are given none: each time one more, past those that are asked for."""
-    taken = {disk.name for disk in spec.disks}
+def _stem(directory: str) -> str:
+    """The last part of a directory's path: ``web1`` of ``[datastore1] web1``."""
+    return re.split(r"[/\] ]", directory)[-1]
 
-    def free(stem: str) -> Iterator[str]:
-        for number in range(len(spec.disks) + len(taken)):
-            name = f"{stem}_{number}" if number else stem
-            if name not in taken:
-                taken.add(name)
-                yield name
 
-    return free
+def _free_name(stem: str, taken: Collection[str | None]) -> str:
+    return next(name for n in count() if (name := f"{stem}_{n}" if n else stem) not in taken)
 
 
 def _check_free(connection: Connection, name: str) -> None:
@@ -217,25 +214,6 @@ def _safe(name: str) -> str:
     return re.sub(r"[%\[\]]", "_", name)
 
 
-def _copy(connection: Connection, disk: _Disk, capacity: int | None) -> Work[None]:
-    """Copy an image, and grow the copy.
-
-    A vCenter takes no word about the copy's format (``destSpec``): it is the image's, and is inflated if it has to be.
-    """
-    manager, where, spec = connection.content.virtualDiskManager, datacenter(connection), disk.spec
-    form = None
-    if not connection.is_vcenter:
-        form = vim.VirtualDiskManager.VirtualDiskSpec(
-            diskType="thin" if spec.thin else "preallocated", adapterType="lsiLogic"
-        )
-    yield manager.CopyVirtualDisk_Task(spec.base, where, disk.path, where, form, False)
-    if spec.size is not None and spec.size != capacity:
-        count = to_unit(spec.size, KiB, field=f"{disk.field}.size")
-        yield manager.ExtendVirtualDisk_Task(disk.path, where, count, False)
-    if not spec.thin and connection.is_vcenter:
-        yield manager.InflateVirtualDisk_Task(disk.path, where)
-
-
 def _config(
     connection: Connection, place: Place, spec: VMSpec, disks: Sequence[_Disk], backings: Sequence[Any], made: Made
 ) -> Any:
@@ -243,8 +221,7 @@ def _config(
     new = [disk.path for disk in disks if disk.spec.creates]
     home = next((directory for directory in made.directories if directory.startswith(f"[{place.home.name}]")), "")
     if home:
-        stem = files.parse(f"{home}/.", "name").directory.rpartition("/")[2]
-        path = f"{home}/{stem}.vmx"
+        path = f"{home}/{_stem(home)}.vmx"
     else:
         path = f"[{place.home.name}]"
     config = hardware.new(

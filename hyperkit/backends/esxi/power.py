@@ -11,7 +11,6 @@ built on it says "powered-on or suspended", and so do ESXi 5.0 and later. vSpher
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -24,7 +23,7 @@ from hyperkit.backends.esxi.reader import question
 from hyperkit.backends.esxi.tasks import TaskJob, Work
 from hyperkit.clock import Clock
 from hyperkit.errors import InvalidState, Unsupported
-from hyperkit.jobs import Job, JobStatus, Progress
+from hyperkit.jobs import Job, JobStatus
 from hyperkit.records import PowerRecord, QuestionRecord
 from hyperkit.states import GOAL, PowerAction
 
@@ -37,8 +36,6 @@ _TASKS: Mapping[PowerAction, Callable[[Any], Any]] = MappingProxyType(
         PowerAction.DISCARD: lambda vm: vm.PowerOffVM_Task(),
     }
 )
-_LOOK_EVERY = 1.0
-"""Seconds between looks whether a VM that is being started waits for an answer."""
 
 
 class Power:
@@ -55,7 +52,7 @@ class Power:
             return self._inventory.power(vm_id)
         if action not in _TASKS:
             raise Unsupported("vSphere pauses no VM", capability="pause")
-        return _PowerJob(self._connection, vm_id, _work(self._connection.vm(vm_id), action))
+        return _PowerJob(self._connection, _work(self._connection.vm(vm_id), action))
 
     def _ask(self, vm_id: str, action: PowerAction) -> None:
         """Ask the guest, by VMware Tools: there is no button to press.
@@ -85,30 +82,18 @@ class _PowerJob(TaskJob[PowerRecord]):
     told instead; the task goes on at the host.
     """
 
-    def __init__(self, connection: Connection, vm_id: str, work: Work[PowerRecord]) -> None:
-        self._vm_id = vm_id
-        self._host = connection
-        self._question: QuestionRecord | None = None
-        self._told = False
-        self._next_look = time.monotonic() + _LOOK_EVERY
-        super().__init__(connection, work)
+    _waited = False
 
     def poll(self) -> JobStatus[PowerRecord]:
+        waited, self._waited = self._waited, False
         status = super().poll()
-        if status.done:
+        asked = question(self.question)
+        if status.done or asked is None or not waited:
             return status
-        if time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + _LOOK_EVERY
-            found = self._host.properties.one("VirtualMachine", self._vm_id, ["runtime.question"])
-            self._question = question(found.values.get("runtime.question"))
-        if self._question is None:
-            return status
-        if self._told:
-            return JobStatus(True, error=_unanswered(self._question))
-        return JobStatus(False, Progress(status.progress.fraction, f"waits for an answer: {self._question.text}"))
+        return JobStatus(True, error=_unanswered(asked))
 
     def wait(self, seconds: float, clock: Clock) -> None:
-        self._told = self._question is not None
+        self._waited = True
         super().wait(seconds, clock)
 
 
