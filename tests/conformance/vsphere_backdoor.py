@@ -16,7 +16,7 @@ from pyVmomi import vim
 from hyperkit import Allocation, KiB, MiB, PowerState
 from hyperkit.specs.isolation import OPEN, IsolationPolicy
 from hyperkit.testing.backdoor import Backdoor, Network, Plug, Shape
-from tests.beds.vcsim import Vcsim, install
+from tests.beds.vcsim import Vcsim
 
 _STATES = {
     "poweredOn": PowerState.RUNNING,
@@ -199,12 +199,6 @@ class VsphereBackdoor(Backdoor):
         self._sim.control.fail_consolidation(vm_id)
         WaitForTask(vm.CreateSnapshot_Task("left", "", memory=False, quiesce=False))
         WaitForTask(vm.snapshot.currentSnapshot.RemoveSnapshot_Task(removeChildren=False))
-
-    def install(self, path: str, **guest: Any) -> None:
-        """Put a guest onto a disk; see `tests.beds.vcsim.install`."""
-        real = self._real(path)
-        ((_, extent),) = _extents(real)
-        install(real.parent / extent, **guest)
 
     @property
     def datastore(self) -> str:

@@ -8,11 +8,11 @@ import hyperkit
 from hyperkit import DiskBus, DiskSpec, Host, HypervisorType, MiB, NicSpec
 from hyperkit.testing.backdoor import Backdoor
 from hyperkit.testing.beds import Bed, Image, Machine
-from tests.beds.vcsim import Vcsim
+from tests.beds.vcsim import Guest, Vcsim
 from tests.conformance.vsphere_backdoor import VsphereBackdoor
 from tests.conformance.vsphere_inside import VsphereInside
 
-_GUEST = {
+_GUEST: Guest = {
     "tools": "running",
     "host_name": "golden-7",
     "full_name": "Debian GNU/Linux 12 (64-bit)",
@@ -47,7 +47,7 @@ class _VsphereBed(Bed):
         self.iso, self.other_iso = f"{self.directory}/one.iso", f"{self.directory}/other.iso"
         self.base_image = Image(self._backdoor.make_disk(16 * MiB), 16 * MiB)
         image = self._backdoor.make_disk(8 * MiB)
-        self._backdoor.install(image, **_GUEST)
+        sim.control.install(image, **_GUEST)
         self.guest = {"disks": [DiskSpec(base=image, linked=False)], "nics": [NicSpec(switch="VM Network")]}
         self.inside = VsphereInside(sim)
         self.deaf = {}  # without a disk there is no guest

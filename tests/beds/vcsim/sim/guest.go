@@ -26,6 +26,7 @@ type guest struct {
 // backstage is what the simulation knows of a VM and vSphere's interface does not show.
 type backstage struct {
 	guest             guest
+	set               bool // a test said what the guest is; else it is the one on the disk
 	lastSnapshot      int32
 	failConsolidation bool
 	boots             int
@@ -45,6 +46,27 @@ func (s *simulation) behind(vm *simulator.VirtualMachine) *backstage {
 
 func toolsRun(vm *simulator.VirtualMachine) bool {
 	return vm.Guest != nil && vm.Guest.ToolsRunningStatus == string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
+}
+
+// boot starts what is on the VM's disks, the first that has anything.
+func (s *simulation) boot(vm *simulator.VirtualMachine) {
+	behind := s.behind(vm)
+	behind.boots++
+	if behind.set {
+		return
+	}
+	behind.guest = newBackstage().guest
+	for _, disk := range disksOf(vm.Config.Hardware.Device) {
+		where, fault := located(flat(disk).FileName)
+		d, ok := readVMDK(where)
+		if fault != nil || !ok {
+			continue
+		}
+		if _, bottom := flattened(where, d); bottom.guest != "" {
+			behind.guest = s.installed[bottom.guest]
+			return
+		}
+	}
 }
 
 // settleGuest shows what Tools tell, which is nothing while they do not run.
