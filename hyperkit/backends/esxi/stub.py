@@ -14,10 +14,10 @@ from http.client import HTTPException, HTTPResponse
 from typing import IO, Any, TypeVar, cast
 from xml.parsers.expat import ExpatError
 
-from lxml import etree
 from pyVmomi import SoapStubAdapter, VmomiSupport, vim, vmodl
 from pyVmomi.SoapAdapter import SoapResponseDeserializer, SoapStubAdapterBase
 
+from hyperkit.backends.esxi.faults import fault_of
 from hyperkit.backends.esxi.transport import Body, Line, Trust, reason
 from hyperkit.errors import BackendError, ConnectionFailed, ConnectionLost, HyperkitError, InvalidState
 
@@ -28,8 +28,6 @@ _POOL = 8
 
 _FAREWELL = 5.0
 """Seconds that a host has for a logout: a dead one keeps nobody."""
-
-_STRICT = etree.XMLParser(resolve_entities=False, no_network=True)
 
 _READS = ("Fetch", "Retrieve", "Query", "Find", "List", "Check", "Validate", "Acquire")
 _ALSO_READS = frozenset(
@@ -268,8 +266,8 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         except ExpatError:
             return ConnectionLost(f"{self._host} answers 500 and no reason")
         except Exception:  # a fault that this pyVmomi does not know
-            return _unknown(data)
-        return fault if isinstance(fault, Exception) else _unknown(data)
+            return fault_of(data)
+        return fault if isinstance(fault, Exception) else fault_of(data)
 
     # Connections
 
@@ -351,11 +349,3 @@ class _Farewell(SoapStubAdapterBase):  # type: ignore[misc]  # it has no types
             line.getresponse().read()
         finally:
             line.close()
-
-
-def _unknown(data: bytes) -> Exception:
-    """A fault that pyVmomi has no class for, with what it says of itself."""
-    found = etree.fromstring(data, _STRICT).find(".//faultstring")
-    return cast(
-        Exception, vmodl.RuntimeFault(msg=(found.text if found is not None else "") or "a fault without a text")
-    )
