@@ -101,7 +101,7 @@ class Editing:
         """
         spec = vim.vm.ConfigSpec(deviceChange=list(changes))
         if ours is not None and ours != self.ours:
-            spec.extraConfig = [vim.option.OptionValue(key=kept.KEY, value=ours.text())]
+            spec.extraConfig = [kept.option(ours)]
             spec.changeVersion = self.version or None
         yield self.connection.vm(self.vm_id).ReconfigVM_Task(spec)
 

@@ -78,8 +78,8 @@ class Networks:
             if each.ref.kind != DISTRIBUTED or network_id in uuids
         }
 
-    def backing(self, switch_id: str | None) -> Any:
-        """The backing of a card on this switch.
+    def backing(self, switch_id: str | None, known: Mapping[str, Network] | None = None) -> Any:
+        """The backing of a card on this switch, of those that are ``known`` if they were read before.
 
         None is no switch: vSphere has no card without a network, so that it gets the oldest, unconnected, and
         `DevicePlan.nic` marks it in its ``externalId`` (`unplugged`), by which the reader knows it.
@@ -89,7 +89,7 @@ class Networks:
             InvalidState: a card without a switch, where no network is at all.
             Unsupported: an opaque network, which another product manages.
         """
-        networks = self.all()
+        networks = self.all() if known is None else known
         if switch_id is None:
             usable = [each for each in networks.values() if each.kind in (_STANDARD, DISTRIBUTED)]
             if not usable:

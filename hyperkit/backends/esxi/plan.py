@@ -127,8 +127,7 @@ class DevicePlan:
         if create:
             backing.thinProvisioned = spec.thin
             backing.eagerlyScrub = False
-            # capacityInKB must be given, and knows no half kilobyte: capacityInBytes counts (vSphere 5.5 and later).
-            disk.capacityInBytes, disk.capacityInKB = spec.size, (spec.size or 0) // 1024
+            set_size(disk, spec.size or 0)
             change.fileOperation = "create"
         return self._add(change, place)
 
@@ -208,6 +207,14 @@ class DevicePlan:
             change.device.controllerKey, change.device.unitNumber = place
         self.changes.append(change)
         return key
+
+
+def set_size(disk: Any, size: int) -> None:
+    """Say how many bytes a disk has.
+
+    ``capacityInKB`` must be given and knows no half kilobyte; ``capacityInBytes``, which vSphere has since 5.5, counts.
+    """
+    disk.capacityInBytes, disk.capacityInKB = size, size // 1024
 
 
 def plug(card: Any, *, switched: bool, link_up: bool) -> None:

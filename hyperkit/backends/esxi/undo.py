@@ -61,17 +61,16 @@ class Made:
         left += self.directories if self.uuid and left else []
         left += [self.unsure] if self.unsure else []
         if left:
-            tell(self.connection, error, list(dict.fromkeys(left)))
+            files = ", ".join(dict.fromkeys(left))
+            tell(self.connection, error, f"left on the host: {files}; delete them if nothing uses them")
 
     def _delete(self, directory: str) -> Any:
-        files = vim.FileManager(self.connection.content.fileManager._moId, self.connection.stub)
-        return files.DeleteDatastoreFile_Task(directory, datacenter(self.connection))
+        return self.connection.content.fileManager.DeleteDatastoreFile_Task(directory, datacenter(self.connection))
 
     def _remove_vm(self, *, lost: bool) -> Work[None]:
         if lost:
             yield from settled(self.connection, "Folder", self.connection.scope.vm_folder)
-        index = vim.SearchIndex(self.connection.content.searchIndex._moId, self.connection.stub)
-        found = index.FindByUuid(datacenter(self.connection), self.uuid, True, True)
+        found = self.connection.content.searchIndex.FindByUuid(datacenter(self.connection), self.uuid, True, True)
         if found is None:
             return
         try:
@@ -88,7 +87,9 @@ def detach(connection: Connection, vm_id: str, paths: Collection[str]) -> Work[l
         the changes that attach them again.
     """
     values = connection.properties.one("VirtualMachine", vm_id, ["config.hardware"]).values
-    disks = [device for device in present(values.get("config.hardware")) if text(device, "backing", "fileName") in paths]
+    disks = [
+        device for device in present(values.get("config.hardware")) if text(device, "backing", "fileName") in paths
+    ]
     if not disks:
         return []
     changes = [change(device, "remove") for device in disks]
@@ -131,9 +132,8 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, Exception) and isinstance(errors.translate(error) or error, ConnectionLost)
 
 
-def tell(connection: Connection, error: BaseException, left: Collection[str]) -> None:
-    """Say in a note of the error, and in the log, what stays on the host. Raises it as ours, unless it is."""
-    message = f"left on the host: {', '.join(left)}; delete them if nothing uses them"
+def tell(connection: Connection, error: BaseException, message: str) -> None:
+    """Say in a note of the error, and in the log, what is not as it was. Raises it as ours, unless it is."""
     log.warning("%s: %s", connection.target.url, message)
     ours = errors.translate(error) if isinstance(error, Exception) else None
     (ours or error).add_note(message)

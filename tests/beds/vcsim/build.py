@@ -52,7 +52,7 @@ def _build(target: Path, cache: Path) -> None:
         "GOFLAGS": "",
         "CGO_ENABLED": "0",
     }
-    command = ["go", "build", "-o", target, "."]
+    command = ["go", "build", "-o", str(target), "."]
     done = subprocess.run(
         command, cwd=_SOURCES, env=environment, capture_output=True, text=True, timeout=_BUILD_TIMEOUT, check=False
     )

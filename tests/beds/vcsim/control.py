@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 from tests.beds.vcsim.errors import BedFailure
 
@@ -22,6 +22,34 @@ class Calls:
     requests: int
     received: int
     sent: int
+
+
+class Guest(TypedDict, total=False):
+    """What is in a VM. There is nothing to begin with, and no VMware Tools.
+
+    Attributes:
+        tools: what there is of VMware Tools while the VM runs.
+        host_name: what Tools report.
+        addresses: what Tools report, of the first card; "1@10.0.0.1" is one of the second.
+        full_name: what Tools report of the guest's operating system.
+        shutdown: seconds until the guest has done what it is asked for; negative, it never does.
+        ignore: so many requests are not heard.
+    """
+
+    tools: Literal["none", "stopped", "old", "running"]
+    host_name: str
+    addresses: Sequence[str]
+    full_name: str
+    shutdown: float
+    ignore: int
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key pressed: a USB HID code as PutUsbScanCodes has it, and the modifiers held, such as ``leftShift``."""
+
+    code: int
+    modifiers: tuple[str, ...]
 
 
 class Operations:
@@ -116,3 +144,64 @@ class Control:
     def close_idle(self) -> int:
         """Closes connections on which no request is under way; returns how many."""
         return int(self._operations.do("close_idle"))
+
+    def guest(self, vm: str, **settings: Unpack[Guest]) -> None:
+        """Sets what is in a VM, by name or id, at once; what is not named stays."""
+        self._operations.do("guest", vm=vm, **settings)
+
+    def install(self, disk: str, **settings: Unpack[Guest]) -> None:
+        """Puts a guest on a disk, by its datastore path: VMs with that disk, a copy or a child of it boot it."""
+        self._operations.do("install", disk=disk, **settings)
+
+    def connection(
+        self, vm: str, state: Literal["connected", "disconnected", "orphaned", "inaccessible", "invalid"]
+    ) -> None:
+        """Sets a VM's connection state. One that is inaccessible or invalid has no configuration."""
+        self._operations.do("connection", vm=vm, state=state)
+
+    def ask(self, vm: str, text: str, choices: Sequence[str], *, default: int = 0) -> str:
+        """Blocks a VM on a question; its id. The choices' keys are "0", "1" and so on."""
+        return str(self._operations.do("ask", vm=vm, text=text, choices=list(choices), default=default))
+
+    def answer(self, vm: str) -> str:
+        """The key of the last choice made on a VM's question; empty for none."""
+        return str(self._operations.do("machine", vm=vm)["answer"])
+
+    def boots(self, vm: str) -> int:
+        """How often a VM has been started or restarted."""
+        return int(self._operations.do("machine", vm=vm)["boots"])
+
+    def keys(self, vm: str) -> list[Key]:
+        """What was typed into a VM."""
+        pressed = self._operations.do("machine", vm=vm)["keys"] or []
+        return [Key(each["code"], tuple(each["modifiers"])) for each in pressed]
+
+    def power(self, vm: str, state: Literal["poweredOn", "poweredOff", "suspended"]) -> None:
+        """A VM changes its state by itself."""
+        self._operations.do("power", vm=vm, state=state)
+
+    def fail_consolidation(self, vm: str, fails: bool = True) -> None:
+        """Removing a snapshot leaves the disks' files unmerged from now on, until ConsolidateVMDisks."""
+        self._operations.do("consolidation", vm=vm, fails=fails)
+
+    def free(self, datastore: str, size: int) -> None:
+        """A datastore has this many bytes left."""
+        self._operations.do("free", datastore=datastore, bytes=size)
+
+    def restrict(self, restricted: bool = True) -> None:
+        """The licence is a free one: every method that changes something is refused with RestrictedVersion."""
+        self._operations.do("host", restricted=restricted)
+
+    def page_limit(self, objects: int) -> None:
+        """The most objects in a page of RetrievePropertiesEx, whatever is asked for; 0 for no such limit."""
+        self._operations.do("host", page_limit=objects)
+
+    def product(
+        self,
+        line: Literal["", "esx", "embeddedEsx", "vpx"] = "",
+        *,
+        version: str = "",
+        api_version: str = "",
+    ) -> None:
+        """What the host says it is; what is empty stays."""
+        self._operations.do("host", product=line, version=version, api_version=api_version)

@@ -65,7 +65,9 @@ func (s *simulation) answer(w *counted, c *call) {
 	}
 	s.world.Lock()
 	defer s.world.Unlock()
-	defer s.changed.Broadcast()
+	if !reads(c.method) {
+		defer s.changed.Broadcast()
+	}
 	if fault := s.refusal(c); fault != nil {
 		writeFault(w, message(fault), fault)
 		return

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/vmware/govmomi/vim25/types"
@@ -9,13 +8,9 @@ import (
 
 // hostSettings is what tests may set of the whole host.
 type hostSettings struct {
-	restricted bool             // a free licence: reads only
-	pageLimit  int              // most objects in a page, by the host's policy; 0 for none
-	full       map[string]int64 // datastores with no more than so many bytes free
+	restricted bool // a free licence: reads only
+	pageLimit  int  // most objects in a page, by the host's policy; 0 for none
 }
-
-// backstage is what the simulation knows of a VM and vSphere's interface does not show.
-type backstage struct{}
 
 // refusal is why this call is not even begun.
 func (s *simulation) refusal(c *call) types.BaseMethodFault {
@@ -45,10 +40,12 @@ func changes(method string) bool {
 	return true
 }
 
-func (s *simulation) serveFile(w http.ResponseWriter, r *http.Request) {
-	if !s.sessions.has((&call{request: r}).cookie()) {
-		http.Error(w, "not authenticated", http.StatusUnauthorized)
-		return
+// reads tells of methods that certainly change nothing, so that nobody who waits for changes need look.
+func reads(method string) bool {
+	for _, prefix := range []string{"Retrieve", "Continue", "Fetch", "Query", "Find"} {
+		if strings.HasPrefix(method, prefix) {
+			return true
+		}
 	}
-	s.library.ServeHTTP(w, r)
+	return false
 }

@@ -80,6 +80,3 @@ func update(object mo.Reference, changes ...types.PropertyChange) {
 func set(name string, value types.AnyType) types.PropertyChange {
 	return types.PropertyChange{Name: name, Val: value}
 }
-
-// prepareInventory mends what the library made.
-func (s *simulation) prepareInventory() {}
