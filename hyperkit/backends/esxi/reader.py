@@ -178,6 +178,11 @@ def record(found: Found, references: References) -> VMRecord:
     )
 
 
+def option(options: Element | None, key: str) -> str:
+    """The value of an option in an array of ``OptionValue``; empty if it is not there."""
+    return next((text(each, "value") for each in children(options) if text(each, "key") == key), "")
+
+
 def addresses(nets: Element | None) -> dict[str, tuple[str, ...]]:
     """What VMware Tools tell of each card, by its device key; loopback and link-local addresses are left out."""
     told: dict[str, tuple[str, ...]] = {}
