@@ -202,7 +202,7 @@ def _directory(connection: Connection, store: Store, name: str, made: Made) -> s
         except vim.fault.FileAlreadyExists:
             continue
         except Exception as error:
-            made.unsure = path if is_lost(error) else ""
+            made.unsure = (path, store.browser) if is_lost(error) else None
             raise
         made.directories.append(path)
         return path

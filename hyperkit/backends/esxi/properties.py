@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +85,7 @@ class Properties:
         Raises:
             vmodl.fault.ManagedObjectNotFound: it is not there.
         """
-        (found,) = self.of(kind, [id], paths)
-        return found
+        return only(self.of(kind, [id], paths), kind, id)
 
     def around(
         self, kind: str, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]], *, under: Ref | None = None
@@ -158,6 +157,18 @@ class Properties:
         with self._connection.stub.answer(self._connection.content.propertyCollector, method, *args) as body:
             result = child(parse(body), "returnval")
         return list(children(result, "objects")), text(result, "token")
+
+
+def only(found: Iterable[Found], kind: str, id: str) -> Found:
+    """The one object of this id, which is of this type or of one derived from it.
+
+    Raises:
+        vmodl.fault.ManagedObjectNotFound: the host left it out, as it does with what its caller may not see.
+    """
+    for one in found:
+        if one.ref.id == id:
+            return one
+    raise vmodl.fault.ManagedObjectNotFound(obj=managed(kind, id), msg=f"no {kind} {id!r}, or none to be seen")
 
 
 def _type(kind: str) -> Any:

@@ -12,7 +12,6 @@ pytest.importorskip("pyVmomi", reason="no Python module pyVmomi (pyvmomi)")
 from pyVmomi import vim, vmodl
 
 from hyperkit import (
-    AgentState,
     Allocation,
     BootDevice,
     CpuTopology,
@@ -26,7 +25,7 @@ from hyperkit import (
 )
 from hyperkit.backends.esxi import kept, reader
 from hyperkit.backends.esxi.inventory import Inventory
-from hyperkit.records import QuestionRecord, VMRecord
+from hyperkit.records import AgentState, QuestionRecord, VMRecord
 from tests.backends.esxi.answers import Recorded, content, envelope, page
 
 dev = vim.vm.device
@@ -165,7 +164,8 @@ def test_a_raw_device_has_its_mapping_file_and_no_format() -> None:
     mapped = dev.VirtualDisk.RawDiskMappingVer1BackingInfo(
         fileName="[ds] a/rdm.vmdk", deviceName="vml.0200", diskMode="independent_persistent", compatibilityMode="x"
     )
-    (one,) = record(devices=(disk("[ds] a/x.vmdk", backing=None),)).disks
+    bare = dev.VirtualDisk(key=1, capacityInKB=1, controllerKey=1, unitNumber=0)
+    (one,) = record(devices=(bare,)).disks
     assert (one.path, one.format) == ("", None)
     raw = dev.VirtualDisk(key=1, backing=mapped, capacityInKB=1, controllerKey=1, unitNumber=0)
     (one,) = record(devices=(raw,)).disks
