@@ -108,8 +108,8 @@ UNMAPPED: Mapping[str, str] = _reasons(
             CannotEnableVmcpForCluster CannotMoveFaultToleranceVm CannotMoveHostWithFaultToleranceVm
             CannotPlaceWithoutPrerequisiteMoves ConflictingDatastoreFound DasConfigFault
             DisallowedOperationOnFailoverHost DrsDisabledOnVm EVCConfigFault FcoeFault GenericDrsFault HostConnectFault
-            HostPowerOpFailed IORMNotSupportedHostOnDatastore InvalidAffinitySettingFault InvalidBmcRole InvalidIpmiLoginInfo
-            InvalidIpmiMacAddress IscsiFault MissingBmcSupport NotSupportedHostForChecksum TooManyConsecutiveOverrides
+            HostPowerOpFailed IORMNotSupportedHostOnDatastore InvalidAffinitySettingFault InvalidBmcRole
+            InvalidIpmiLoginInfo InvalidIpmiMacAddress IscsiFault MissingBmcSupport NotSupportedHostForChecksum TooManyConsecutiveOverrides
             UnrecognizedHost""",
         "of a distributed switch's own configuration, which hyperkit reads only": "DvsFault",
         "of fault tolerance, replication and recording": """
@@ -147,7 +147,7 @@ def translate(error: Exception) -> HyperkitError | None:
     if isinstance(error, vmodl.MethodFault):
         return _fault(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectionFailed(f"the host's certificate is not trusted: {error.verify_message}")
+        return ConnectionFailed(f"the host's certificate is not trusted: {reason(error)}")
     if isinstance(error, HTTPException | ssl.SSLError | ConnectionError | TimeoutError):
         return ConnectionLost(f"the connection to the host broke: {reason(error)}")
     return None

@@ -53,6 +53,7 @@ LIBVIRT = attrs.evolve(
 ESXI = attrs.evolve(
     ALL,
     containers=False,
+    tpm=False,
     guest_exec=False,
     guest_freeze=False,
     serial_console=False,
@@ -92,8 +93,8 @@ ESXI = attrs.evolve(
 
 Its tools freeze for a snapshot only, and it sends serial ports to a concentrator of one's own."""
 
-VCENTER = attrs.evolve(ESXI, clones=True, running_clones=True, linked_clones=True, templates=True)
-"""ESXi hosts below a vCenter, which clones and has templates."""
+VCENTER = attrs.evolve(ESXI, clones=True, running_clones=True, linked_clones=True, templates=True, tpm=True)
+"""ESXi hosts below a vCenter, which clones and has templates, and a key provider for TPMs."""
 
 HYPERV = attrs.evolve(
     ALL,

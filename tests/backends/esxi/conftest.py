@@ -26,7 +26,7 @@ def an_esx() -> Iterator[Vcsim]:
 
 @pytest.fixture(scope="module")
 def a_vcenter() -> Iterator[Vcsim]:
-    yield from _bed(model="vcenter", machines=1, datacenters=2)
+    yield from _bed(model="vcenter", machines=0, datacenters=2)
 
 
 @pytest.fixture
