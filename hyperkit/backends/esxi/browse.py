@@ -11,6 +11,7 @@ from pyVmomi import vim
 
 from hyperkit.backends.esxi.elements import Element, child, children, kind, number, text
 from hyperkit.backends.esxi.names import from_vsphere
+from hyperkit.backends.esxi.properties import Found
 from hyperkit.units import KiB
 
 if TYPE_CHECKING:
@@ -120,15 +121,19 @@ class Store:
     browser: str
 
 
+STORE = ("name", "browser")
+"""What of a datastore a `Store` is made of."""
+
+
 def stores(connection: Connection) -> dict[str, Store]:
     """The datastores of the scope by their names, read with one call."""
-    found = connection.properties.all("Datastore", ("name", "browser"))
-    known = (
-        Store(
-            id=each.ref.id,
-            name=from_vsphere(text(each.values.get("name"))),
-            browser=text(each.values.get("browser")),
-        )
-        for each in found
+    return {known.name: known for known in map(store, connection.properties.all("Datastore", STORE))}
+
+
+def store(found: Found) -> Store:
+    """A datastore as it was read."""
+    return Store(
+        id=found.ref.id,
+        name=from_vsphere(text(found.values.get("name"))),
+        browser=text(found.values.get("browser")),
     )
-    return {store.name: store for store in known}

@@ -59,7 +59,8 @@ _WHY: Mapping[str, str] = MappingProxyType(
             ("nic_vlan", "nic_trunk"), "a port group has the VLAN, for all of its cards: give the switch one"
         ),
         **dict.fromkeys(
-            ("nic_spoof_guard", "nic_promiscuous"), "a port group has the policy, for all of its cards: give it to the switch"
+            ("nic_spoof_guard", "nic_promiscuous"),
+            "a port group has the policy, for all of its cards: give it to the switch",
         ),
         **dict.fromkeys(
             ("nic_address_guard", "nic_dhcp_guard", "nic_router_guard", "nic_isolation", "nic_acl"),
@@ -77,9 +78,7 @@ _WHY: Mapping[str, str] = MappingProxyType(
 )
 """Of every host."""
 
-_NEWER = (
-    ((6, 5), ("secure_boot", "send_keys"), "vSphere has it from 6.5 on"),
-)
+_NEWER = (((6, 5), ("secure_boot", "send_keys"), "vSphere has it from 6.5 on"),)
 """The version of the API, what came with it, and what to say of older hosts."""
 
 _LIMITS = (

@@ -27,6 +27,7 @@ type simulation struct {
 	canceled map[types.ManagedObjectReference]chan struct{} // tasks that still run
 	vms      map[types.ManagedObjectReference]*backstage
 	host     hostSettings
+	events   eventLog
 	idle     connections
 
 	questions int              // asked so far
