@@ -16,7 +16,12 @@ from hyperkit.capabilities import Capabilities
 from hyperkit.capabilities import names as all_names
 from hyperkit.units import GiB, MiB, TiB
 
-_CURRENT: tuple[str, ...] = tuple(
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_CURRENT = _words(
     """
     suspend shutdown reboot reset autostart rename unique_vm_names unique_switch_names
     bios uefi boot_order disks cdrom guest_os notes tags cpu_topology cpu_ceiling memory_ceiling
@@ -27,7 +32,7 @@ _CURRENT: tuple[str, ...] = tuple(
     snapshots snapshot_memory snapshot_running_disks snapshot_quiesced snapshot_kinds_mix snapshot_rename
     snapshot_consolidation
     volumes transfer guest_addresses guest_agent screenshot questions events_pushed
-    """.split()
+    """
 )
 """What every version can; 5.0 is the oldest that hyperkit asks for it."""
 

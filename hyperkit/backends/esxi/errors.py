@@ -1,7 +1,7 @@
 """vSphere's faults as ours: one table by the fault's name, in which a fault without a line is what its parent is.
 
-A fault (``vmodl.MethodFault``) carries a localized message and fields of its own; both are told. Source of the names and
-of their hierarchy: the vSphere web services API, as pyVmomi has it.
+A fault (``vmodl.MethodFault``) carries a localized message and fields of its own; both are told. Source of the names
+and of their hierarchy: the vSphere web services API, as pyVmomi has it.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ ERRORS: Mapping[str, type[HyperkitError]] = _table(
         ConnectionLost: "NotAuthenticated SessionNotFound InvalidCollectorVersion HostCommunication",
         InvalidRequest: """
             FileNameTooLong FileTooLarge IncorrectFileType InvalidArgument InvalidDatastorePath InvalidFolder
-            InvalidFormat InvalidLicense InvalidLocale InvalidName InvalidPrivilege InvalidVmConfig NotADirectory NotAFile
-            OutOfBounds VAppPropertyFault VmValidateMaxDevice""",
+            InvalidFormat InvalidLicense InvalidLocale InvalidName InvalidPrivilege InvalidVmConfig NotADirectory
+            NotAFile OutOfBounds VAppPropertyFault VmValidateMaxDevice""",
         InvalidState: """
             CannotAccessFile CannotAccessVmComponent CannotDisableSnapshot CannotUseNetwork CpuHotPlugNotSupported
             DeviceHotPlugNotSupported DirectoryNotEmpty DisallowedDiskModeChange HostNotConnected InaccessibleDatastore
@@ -98,16 +98,17 @@ def _reasons(reasons: Mapping[str, str]) -> Mapping[str, str]:
 UNMAPPED: Mapping[str, str] = _reasons(
     {
         "a parent of others, which says nothing by itself": "MethodFault VimFault RuntimeFault LocalizedMethodFault",
-        "a mistake of hyperkit's own": "InvalidRequest InvalidType InvalidProperty InvalidToken InvalidEvent FilterInUse",
+        "a mistake of hyperkit's own": """
+            FilterInUse InvalidEvent InvalidProperty InvalidRequest InvalidToken InvalidType""",
         "a failure inside the host; its text is all there is": """
-            DatabaseError ExtendedFault FileFault HttpFault LogBundlingFailed ShrinkDiskFault SystemError UnexpectedFault
-            HostHasComponentFailure VmConfigFault VmMetadataManagerFault WipeDiskFault""",
+            DatabaseError ExtendedFault FileFault HostHasComponentFailure HttpFault LogBundlingFailed ShrinkDiskFault
+            SystemError UnexpectedFault VmConfigFault VmMetadataManagerFault WipeDiskFault""",
         "of machines in a vCenter and their clusters, which hyperkit does not manage": """
             ActiveDirectoryFault CannotDisableDrsOnClustersWithVApps CannotDisconnectHostWithFaultToleranceVm
             CannotEnableVmcpForCluster CannotMoveFaultToleranceVm CannotMoveHostWithFaultToleranceVm
-            CannotPlaceWithoutPrerequisiteMoves ConflictingDatastoreFound DasConfigFault DisallowedOperationOnFailoverHost
-            DrsDisabledOnVm EVCConfigFault FcoeFault GenericDrsFault HostConnectFault HostPowerOpFailed
-            IORMNotSupportedHostOnDatastore InvalidAffinitySettingFault InvalidBmcRole InvalidIpmiLoginInfo
+            CannotPlaceWithoutPrerequisiteMoves ConflictingDatastoreFound DasConfigFault
+            DisallowedOperationOnFailoverHost DrsDisabledOnVm EVCConfigFault FcoeFault GenericDrsFault HostConnectFault
+            HostPowerOpFailed IORMNotSupportedHostOnDatastore InvalidAffinitySettingFault InvalidBmcRole InvalidIpmiLoginInfo
             InvalidIpmiMacAddress IscsiFault MissingBmcSupport NotSupportedHostForChecksum TooManyConsecutiveOverrides
             UnrecognizedHost""",
         "of a distributed switch's own configuration, which hyperkit reads only": "DvsFault",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from lxml import etree
 from pyVmomi import vmodl
@@ -15,12 +15,12 @@ def fault_in(error: Element | None, stub: Any) -> Exception:
     """The fault in a ``LocalizedMethodFault``, with its message; one that pyVmomi has no class for keeps its name."""
     said = text(error, "localizedMessage")
     try:
-        fault = Deserialize(etree.tostring(error), vmodl.MethodFault, stub)
+        fault: Any = Deserialize(etree.tostring(error), vmodl.MethodFault, stub)
     except Exception:  # pyVmomi raises whatever comes up: KeyError, TypeError, AttributeError …
         fault = None
     if not isinstance(fault, Exception):
         name = kind(inner) if (inner := child(error, "fault")) is not None else ""
         fault = vmodl.MethodFault(msg=f"{said} ({name})" if name else said or "a fault without a text")
     elif said:
-        fault.msg = said  # type: ignore[attr-defined]  # every fault of pyVmomi's has it
-    return fault
+        fault.msg = said
+    return cast(Exception, fault)

@@ -127,7 +127,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
 
     # Calls
 
-    def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802, N803
+    def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: ARG002, N802, N803
         """Make a call as pyVmomi's managed objects do, and decode its answer.
 
         Raises:
@@ -135,7 +135,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
             ConnectionFailed: the host cannot be reached any more.
             ConnectionLost: whether it was carried out is unknown.
         """
-        data = self._ask(mo, info, args, lambda line, response: self._whole(line, response))
+        data = self._ask(mo, info, args, self._whole)
         return self._decoded(data, info)
 
     @contextmanager
@@ -280,7 +280,8 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
             ConnectionFailed: the host cannot be reached, or is not trusted.
         """
         if os.getpid() != self._pid:  # the others are the parent's
-            self.pool, self._pid = [], os.getpid()
+            self._pid = os.getpid()
+            self.DropConnections()
         return self.spare() or self.line()
 
     def spare(self) -> Line | None:
@@ -316,7 +317,8 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
     def DropConnections(self) -> None:  # noqa: N802
         """Close all that nobody uses: where one broke, the others did too."""
         with self.lock:
-            lines, self.pool = self.pool, []
+            lines: list[Line] = self.pool
+            self.pool = []
         for line in lines:
             line.close()
 

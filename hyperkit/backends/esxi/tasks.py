@@ -34,6 +34,7 @@ vendor's fault; so is `Cancelled`. What must be undone stands in ``except`` and 
 
 _INFO = ("info.state", "info.progress", "info.descriptionId", "info.error", "info.result")
 _ENTITY = "info.entity"
+_OVER = ("success", "error")
 _QUESTION = "runtime.question"
 
 
@@ -70,7 +71,7 @@ class _Followed:
 
     def _follow(self, seconds: int) -> None:
         if self._watch is None:
-            wanted = {self._ref: _INFO}
+            wanted: dict[Ref, tuple[str, ...]] = {self._ref: _INFO}
             entity = (self._values or {}).get(_ENTITY)
             if entity is not None and entity.get("type") == "VirtualMachine":
                 wanted[Ref(kind="VirtualMachine", id=entity.text or "")] = (_QUESTION,)
@@ -125,12 +126,12 @@ class TaskJob(Job[T]):
         self._cancel = False
         self._status: JobStatus[T] | None = None
         self._current: _Followed | None = None
-        self._step(lambda: next(work))
+        self._step(work.send, None)
 
-    def _step(self, onwards: Callable[[], Any]) -> None:
-        """Let the work go on to its next task, or its end."""
+    def _step(self, onwards: Callable[[Any], Any], outcome: Any) -> None:
+        """Let the work go on with what came of its task, to the next or its end."""
         try:
-            task = onwards()
+            task = onwards(outcome)
         except StopIteration as end:
             self._current, self._status = None, JobStatus(True, FINISHED, end.value)
             return
@@ -161,7 +162,7 @@ class TaskJob(Job[T]):
                 try:
                     followed.look(0)
                 except Exception as error:  # the host is not reached: how the task ends is unknown to the work
-                    self._step(lambda error=error: self._work.throw(error))
+                    self._step(self._work.throw, error)
                     continue
             self._looked = False
             if followed.gone:
@@ -169,14 +170,14 @@ class TaskJob(Job[T]):
             elif followed.state == "success":
                 result = followed.values.get("info.result")
                 followed.leave()
-                self._step(lambda result=result: self._work.send(result))
+                self._step(self._work.send, result)
                 continue
             elif followed.state == "error":
                 failure = self._failure(fault_in(followed.values.get("info.error"), self._connection.stub))
             else:
                 return
             followed.leave()
-            self._step(lambda failure=failure: self._work.throw(failure))
+            self._step(self._work.throw, failure)
 
     def _failure(self, fault: Exception) -> Exception:
         if not isinstance(fault, vmodl.fault.RequestCanceled):
@@ -206,11 +207,12 @@ class TaskJob(Job[T]):
             return
         try:
             followed.task.CancelTask()
-        except (vmodl.fault.NotSupported, vim.fault.InvalidState) as error:
-            if followed.state not in ("success", "error"):
-                raise InvalidState("the host cannot cancel this task; it runs to its end", wanted="cancel") from error
         except vmodl.fault.ManagedObjectNotFound:
-            return
+            return  # it is over for long
+        except (vmodl.fault.NotSupported, vim.fault.InvalidState) as error:
+            now = self._connection.properties.one("Task", followed.task._moId, _INFO[:1]).values
+            if text(now.get("info.state")) not in _OVER:
+                raise InvalidState("the host cannot cancel this task; it runs to its end", wanted="cancel") from error
         self._cancel = True
 
 

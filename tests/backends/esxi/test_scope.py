@@ -11,9 +11,9 @@ from hyperkit.errors import InvalidRequest, NotFound
 from tests.beds.vcsim import Vcsim
 
 pytest.importorskip("pyVmomi")
-from pyVmomi import vim  # noqa: E402
+from pyVmomi import vim
 
-from hyperkit.backends.esxi.connection import Connection  # noqa: E402
+from hyperkit.backends.esxi.connection import Connection
 
 Session = Callable[..., Connection]
 
@@ -79,14 +79,13 @@ def test_a_path_that_leads_nowhere(vcenter: Vcsim, session: Session, path: str, 
 
 
 def test_without_a_path_it_is_the_only_datacenter(vcenter: Vcsim, session: Session) -> None:
-    with pytest.raises(InvalidRequest, match="several datacenters.*/DC0, /DC1"):
+    with pytest.raises(InvalidRequest, match=r"several datacenters.*/DC0, /DC1"):
         session(vcenter, at(vcenter, ""))
     with Vcsim("vcenter", hosts=0, clusters=0) as small:
         assert session(small, at(small, "")).scope.datacenter_path == "DC0"
         assert session(small, at(small, "/DC0")).scope.computes == ()
-    with Vcsim("vcenter", datacenters=0) as empty:
-        with pytest.raises(NotFound, match="no datacenter"):
-            session(empty, at(empty, ""))
+    with Vcsim("vcenter", datacenters=0) as empty, pytest.raises(NotFound, match="no datacenter"):
+        session(empty, at(empty, ""))
 
 
 def test_names_with_slashes_and_folders_in_between(session: Session) -> None:

@@ -15,10 +15,10 @@ from hyperkit.errors import AuthenticationFailed, ConnectionFailed, ConnectionLo
 from tests.beds.vcsim import Vcsim
 
 pytest.importorskip("pyVmomi")
-from pyVmomi import vmodl  # noqa: E402
+from pyVmomi import vmodl
 
-from hyperkit.backends.esxi import stub as stub_module  # noqa: E402
-from hyperkit.backends.esxi.connection import Connection  # noqa: E402
+from hyperkit.backends.esxi import stub as stub_module
+from hyperkit.backends.esxi.connection import Connection
 
 Session = Callable[..., Connection]
 

@@ -18,8 +18,8 @@ from hyperkit.errors import AuthenticationFailed, ConnectionFailed, InvalidReque
 from tests.beds.vcsim import Vcsim
 
 pytest.importorskip("pyVmomi")
-from hyperkit.backends.esxi.connection import Connection  # noqa: E402
-from hyperkit.backends.esxi.transport import fingerprint  # noqa: E402
+from hyperkit.backends.esxi.connection import Connection
+from hyperkit.backends.esxi.transport import fingerprint
 
 Session = Callable[..., Connection]
 
@@ -160,10 +160,9 @@ def test_what_is_no_vsphere(session: Session, esx: Vcsim) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
 
         def serve() -> None:
-            with suppress(OSError):
-                with other.accept()[0] as guest:
-                    guest.recv(1000)
-                    guest.sendall(answer)
+            with suppress(OSError), other.accept()[0] as guest:
+                guest.recv(1000)
+                guest.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
         with pytest.raises(ConnectionFailed):
