@@ -41,6 +41,7 @@ def delete(connection: Connection, vm_id: str, volumes: Sequence[str]) -> Work[N
         return
     kept = _kept(present(values.get("config.hardware")), volumes)
     back: list[Any] = []
+    template = False
     if kept:
         if list(children(values.get("snapshot.rootSnapshotList"))):
             # What is written since a snapshot is in files that would go with the VM.
@@ -49,16 +50,18 @@ def delete(connection: Connection, vm_id: str, volumes: Sequence[str]) -> Work[N
             kept = _kept(present(hardware.get("config.hardware")), volumes)
         if text(values.get("runtime.powerState")) == "suspended":
             yield vm.PowerOffVM_Task()  # no device of a suspended VM can be changed
-        if flag(values.get("config.template")):
+        template = bool(flag(values.get("config.template")))
+        if template:
             _make_vm(connection, vm, text(values.get("runtime.host")))
-        back = yield from detach(connection, vm_id, kept)
     try:
+        if kept:
+            back = yield from detach(connection, vm_id, kept)
         yield from _destroy(connection, vm_id)
     except GeneratorExit:
         raise
     except BaseException as error:
-        if back:
-            yield from _attach(connection, vm, back, error)
+        if back or template:
+            yield from _restore(connection, vm, back, template, error)
         raise
 
 
@@ -92,14 +95,17 @@ def _destroy(connection: Connection, vm_id: str) -> Work[None]:
         raise
 
 
-def _attach(connection: Connection, vm: Any, changes: list[Any], error: BaseException) -> Work[None]:
-    """Give a VM that could not be deleted its disks back."""
+def _restore(connection: Connection, vm: Any, changes: list[Any], template: bool, error: BaseException) -> Work[None]:
+    """Give a VM that could not be deleted its disks back, and make it a template again if it was one."""
     try:
-        yield vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=changes))
+        if changes:
+            yield vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=changes))
+        if template:
+            vm.MarkAsTemplate()
     except Exception as failure:
-        log.warning("%s: could not attach disks again: %s", connection.target.url, failure)
+        log.warning("%s: could not restore a VM: %s", connection.target.url, failure)
         paths = ", ".join(change.device.backing.fileName for change in changes)
-        tell(connection, error, f"the VM is there without its disks, which could not be attached again: {paths}")
+        tell(connection, error, f"the VM is there, but not as it was: these disks may be detached: {paths}")
 
 
 def _make_vm(connection: Connection, vm: Any, host_id: str) -> None:
