@@ -112,9 +112,7 @@ class Watch:
         """
         stub = self._connection.stub
         options = _PC.WaitOptions(maxWaitSeconds=seconds)
-        with stub.answer(
-            _PC(self._collector[0], stub), _PC.WaitForUpdatesEx, self._version, options
-        ) as body:
+        with stub.answer(_PC(self._collector[0], stub), _PC.WaitForUpdatesEx, self._version, options) as body:
             parser = etree.XMLParser(resolve_entities=False, no_network=True)
             answer = etree.parse(body, parser).getroot()
         result = next(answer.iter(NS + "returnval"), None)

@@ -140,15 +140,15 @@ def nic(
     """A network card, of its type and fields."""
     key = text(device.get("key"))
     backing = device.get("backing")
-    waiting = link_of_unplugged(text(device.get("externalId")))
-    switch = network_id(backing) if waiting is None else None
+    unplugged = link_of_unplugged(text(device.get("externalId")))
+    switch = network_id(backing) if unplugged is None else None
     return NicRecord(
         id=key,
         mac=text(device["macAddress"]).lower(),
         switch_id=switch,
         switch=(networks.get(switch) or text(backing, "deviceName") or None) if switch else None,
-        model=type_.removeprefix("Virtual").lower(),
-        link_up=link_up(device.get("connectable"), running) if waiting is None else waiting,
+        model=type_.removeprefix("Virtual").removesuffix("EthernetCard").lower(),
+        link_up=link_up(device.get("connectable"), running) if unplugged is None else unplugged,
         addresses=addresses.get(key, ()),
     )
 

@@ -87,8 +87,8 @@ class Networks:
             each.id: each for each in networks if each.kind in (_STANDARD, DISTRIBUTED) and not _is_uplink(each.values)
         }
 
-    def backing(self, switch_id: str | None) -> Any:
-        """The backing of a card on this switch.
+    def backing(self, switch_id: str | None, known: Mapping[str, Network] | None = None) -> Any:
+        """The backing of a card on this switch, of those that are ``known`` if they were read before.
 
         None is no switch: vSphere has no card without a network, so that it gets the oldest, unconnected, and
         `DevicePlan.nic` marks it in its ``externalId`` (`unplugged`), by which the reader knows it.
@@ -97,7 +97,7 @@ class Networks:
             NotFound: there is no such port group.
             InvalidState: a card without a switch, where no network is at all.
         """
-        networks = self.all()
+        networks = self.all() if known is None else known
         if switch_id is None:
             if not networks:
                 raise InvalidState("vSphere gives a card to a VM only where there is a network: create a switch first")

@@ -15,16 +15,13 @@ from typing import IO, Any, TypeVar, cast
 from xml.parsers.expat import ExpatError
 
 from lxml import etree
-from pyVmomi import SoapStubAdapter, vim, vmodl
+from pyVmomi import SoapStubAdapter, VmomiSupport, vim, vmodl
 from pyVmomi.SoapAdapter import SoapResponseDeserializer, SoapStubAdapterBase
 
 from hyperkit.backends.esxi.transport import Body, Line, Trust, reason
 from hyperkit.errors import BackendError, ConnectionFailed, ConnectionLost, HyperkitError, InvalidState
 
 T = TypeVar("T")
-
-OLDEST = "vim.version.version7"
-"""vSphere 5.0's API, in which a host is asked for its own: one that is too new for a host is refused by it."""
 
 _POOL = 8
 """Connections that stay open while no call needs them."""
@@ -66,7 +63,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
     """
 
     def __init__(self, host: str, port: int, trust: Trust, timeout: float | None, user_agent: str) -> None:
-        super().__init__(host=host, port=port, path="/sdk", version=OLDEST, sslContext=trust.context)
+        super().__init__(host=host, port=port, path="/sdk", sslContext=trust.context)
         self.generation = 0
         self.collector = ""
         self._host = host
@@ -79,6 +76,10 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         self._refused: HyperkitError | None = None
         self._closed = False
         self._owner = self._pid = os.getpid()
+
+    def speak(self, version: str) -> None:
+        """Use this version of the API (``vim.version.version12``), which may be older than the last."""
+        self.version, self.versionId = version, f'"urn:{VmomiSupport.GetVersionNamespace(version)}"'
 
     # The session
 
@@ -257,7 +258,9 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         try:
             return SoapResponseDeserializer(self).Deserialize(data, info.result)
         except Exception as error:  # pyVmomi raises whatever comes up: KeyError, TypeError, AttributeError …
-            raise BackendError(f"{self._host} answered {info.wsdlName} with what pyVmomi cannot read: {error}") from error
+            raise BackendError(
+                f"{self._host} answered {info.wsdlName} with what pyVmomi cannot read: {error}"
+            ) from error
 
     def _fault(self, data: bytes, info: Any) -> Exception:
         try:
@@ -278,13 +281,15 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         """
         if os.getpid() != self._pid:  # the others are the parent's
             self.pool, self._pid = [], os.getpid()
+        return self.spare() or self.line()
+
+    def spare(self) -> Line | None:
+        """A connection that nobody uses and the host has not closed, if there is one."""
         while True:
             with self.lock:
-                line = self.pool.pop() if self.pool else None
-            if line is None:
-                return self.line()
-            if not line.is_stale:
-                return cast(Line, line)
+                line: Line | None = self.pool.pop() if self.pool else None
+            if line is None or not line.is_stale:
+                return line
             line.close()
 
     def line(self, timeout: float | None = None) -> Line:
@@ -337,17 +342,18 @@ class _Farewell(SoapStubAdapterBase):  # type: ignore[misc]  # it has no types
 
     def InvokeMethod(self, mo: Any, info: Any, args: Any) -> None:  # noqa: N802
         stub = self._stub
-        with stub.lock:
-            line = stub.pool.pop() if stub.pool else None
-        if line is None or line.is_stale:
-            line = stub.line(_FAREWELL)
-        line.sock.settimeout(_FAREWELL)
-        stub.send(line, self.SerializeRequest(mo, info, args))
-        line.getresponse().read()
-        line.close()
+        line = stub.spare() or stub.line(_FAREWELL)
+        try:
+            line.sock.settimeout(_FAREWELL)
+            stub.send(line, self.SerializeRequest(mo, info, args))
+            line.getresponse().read()
+        finally:
+            line.close()
 
 
 def _unknown(data: bytes) -> Exception:
     """A fault that pyVmomi has no class for, with what it says of itself."""
     found = etree.fromstring(data, _STRICT).find(".//faultstring")
-    return cast(Exception, vmodl.RuntimeFault(msg=(found.text if found is not None else "") or "a fault without a text"))
+    return cast(
+        Exception, vmodl.RuntimeFault(msg=(found.text if found is not None else "") or "a fault without a text")
+    )

@@ -45,7 +45,7 @@ class _Followed:
         self.task = task
         self._ref = Ref(kind="Task", id=task._moId)
         self._values: dict[str, Element | None] | None = None
-        self._question: Element | None = None
+        self.question: Element | None = None
         self._watch: Watch | None = None
         self.gone = False
 
@@ -78,7 +78,7 @@ class _Followed:
             seconds = 0
         for update in self._watch.next(seconds):
             if update.ref != self._ref:
-                self._question = update.values.get(_QUESTION, self._question)
+                self.question = update.values.get(_QUESTION, self.question)
             elif update.gone:
                 self.gone = True
             elif self._values is not None:
@@ -103,8 +103,8 @@ class _Followed:
     def progress(self) -> Progress:
         percent = number(self.values.get("info.progress"))
         phase = text(self.values.get("info.descriptionId"))
-        if self._question is not None:
-            phase = f"waits for an answer to: {text(self._question, 'text')}"
+        if self.question is not None:
+            phase = f"waits for an answer to: {text(self.question, 'text')}"
         elif self.state == "queued":
             phase = f"{phase} (queued)".strip()
         return Progress(fraction=None if percent is None else min(max(percent, 0), 100) / 100, phase=phase)
@@ -194,6 +194,11 @@ class TaskJob(Job[T]):
                 return
             self._current.look(max(1, min(round(seconds), self._connection.longest_wait)))
             self._looked = True
+
+    @property
+    def question(self) -> Element | None:
+        """What the VM waits for an answer to that the task is about, as last seen while it was followed."""
+        return self._current.question if self._current is not None else None
 
     def cancel(self) -> None:
         followed = self._current

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 
 from tests.beds.vcsim import build
-from tests.beds.vcsim.control import Calls, Control, Faults, Key
+from tests.beds.vcsim.control import Calls, Control, Faults, Guest, Key
 from tests.beds.vcsim.errors import BedFailure
 from tests.beds.vcsim.server import Vcsim
 
-__all__ = ["BedFailure", "Calls", "Control", "Faults", "Key", "Vcsim", "missing"]
+__all__ = ["BedFailure", "Calls", "Control", "Faults", "Guest", "Key", "Vcsim", "missing"]
 
 
 def missing() -> list[str]:

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from tests.beds.vcsim.errors import BedFailure
 
@@ -22,6 +22,26 @@ class Calls:
     requests: int
     received: int
     sent: int
+
+
+class Guest(TypedDict, total=False):
+    """What is in a VM. There is nothing to begin with, and no VMware Tools.
+
+    Attributes:
+        tools: what there is of VMware Tools while the VM runs. Of hung ones the heartbeat has ended.
+        host_name: what Tools report.
+        addresses: what Tools report, of the first card; "1@10.0.0.1" is one of the second.
+        full_name: what Tools report of the guest's operating system.
+        shutdown: seconds until the guest has done what it is asked for; negative, it never does.
+        ignore: so many requests are not heard.
+    """
+
+    tools: Literal["none", "stopped", "hung", "old", "running"]
+    host_name: str
+    addresses: Sequence[str]
+    full_name: str
+    shutdown: float
+    ignore: int
 
 
 @dataclass(frozen=True)
@@ -125,38 +145,13 @@ class Control:
         """Closes connections on which no request is under way; returns how many."""
         return int(self._operations.do("close_idle"))
 
-    def guest(
-        self,
-        vm: str,
-        *,
-        tools: Literal["none", "stopped", "old", "running"] | None = None,
-        host_name: str | None = None,
-        addresses: Sequence[str] | None = None,
-        full_name: str | None = None,
-        shutdown: float | None = None,
-        ignore: int | None = None,
-    ) -> None:
-        """Sets what is in a VM, by name or id; what is not named stays.
+    def guest(self, vm: str, **settings: Unpack[Guest]) -> None:
+        """Sets what is in a VM, by name or id, at once; what is not named stays."""
+        self._operations.do("guest", vm=vm, **settings)
 
-        Args:
-            vm: name or id.
-            tools: what of VMware Tools there is while the VM runs; none to begin with.
-            host_name: what Tools report.
-            addresses: of the first card; "1@10.0.0.1" is one of the second.
-            full_name: what Tools report of the guest's operating system.
-            shutdown: seconds until the guest has done what it is asked for; negative, it never does.
-            ignore: so many requests are not heard.
-        """
-        settings = {
-            "tools": tools,
-            "host_name": host_name,
-            "addresses": None if addresses is None else list(addresses),
-            "full_name": full_name,
-            "shutdown": shutdown,
-            "ignore": ignore,
-        }
-        named = {name: value for name, value in settings.items() if value is not None}
-        self._operations.do("guest", vm=vm, **named)
+    def install(self, disk: str, **settings: Unpack[Guest]) -> None:
+        """Puts a guest on a disk, by its datastore path: VMs with that disk, a copy or a child of it boot it."""
+        self._operations.do("install", disk=disk, **settings)
 
     def connection(
         self, vm: str, state: Literal["connected", "disconnected", "orphaned", "inaccessible", "invalid"]
@@ -180,6 +175,15 @@ class Control:
         """What was typed into a VM."""
         pressed = self._operations.do("machine", vm=vm)["keys"] or []
         return [Key(each["code"], tuple(each["modifiers"])) for each in pressed]
+
+    def host_name(self, vm: str) -> str:
+        """What the guest calls itself."""
+        return str(self._operations.do("machine", vm=vm)["host_name"])
+
+    def screen(self, vm: str) -> tuple[int, int]:
+        """How wide and high the guest's screen is."""
+        width, height = self._operations.do("machine", vm=vm)["screen"]
+        return width, height
 
     def power(self, vm: str, state: Literal["poweredOn", "poweredOff", "suspended"]) -> None:
         """A VM changes its state by itself."""

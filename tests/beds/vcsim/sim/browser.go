@@ -141,6 +141,9 @@ func described(where file, info fs.FileInfo, details *types.FileQueryFlags, quer
 		shown.FileSize = info.Size()
 		if disk {
 			shown.FileSize = d.used(where)
+			if shown.FileSize == 0 { // of a thin disk that nothing was written to; the library leaves a zero out
+				shown.FileSize = info.Size()
+			}
 		} else if isExtent(where.Path) {
 			shown.FileSize = info.Sys().(*syscall.Stat_t).Blocks * sector
 		}

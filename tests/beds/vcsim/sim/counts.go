@@ -26,6 +26,12 @@ func (c *counts) request(method string, size int) {
 	c.Received += size
 }
 
+func (c *counts) received(size int) {
+	c.m.Lock()
+	defer c.m.Unlock()
+	c.Received += size
+}
+
 func (c *counts) sent(size int) {
 	c.m.Lock()
 	defer c.m.Unlock()

@@ -15,7 +15,7 @@ func init() {
 
 // guest is what runs in a VM, as tests set it.
 type guest struct {
-	Tools     string   `json:"tools"`     // none, stopped, old or running: of a VM that runs
+	Tools     string   `json:"tools"`     // none, stopped, hung, old or running: of a VM that runs
 	HostName  string   `json:"host_name"` // as Tools report it
 	Addresses []string `json:"addresses"` // of the first card, likewise; "1@address" is of the second
 	FullName  string   `json:"full_name"`
@@ -26,6 +26,7 @@ type guest struct {
 // backstage is what the simulation knows of a VM and vSphere's interface does not show.
 type backstage struct {
 	guest             guest
+	set               bool // a test said what the guest is; else it is the one on the disk
 	lastSnapshot      int32
 	failConsolidation bool
 	boots             int
@@ -47,6 +48,27 @@ func toolsRun(vm *simulator.VirtualMachine) bool {
 	return vm.Guest != nil && vm.Guest.ToolsRunningStatus == string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
 }
 
+// boot starts what is on the VM's disks, the first that has anything.
+func (s *simulation) boot(vm *simulator.VirtualMachine) {
+	behind := s.behind(vm)
+	behind.boots++
+	if behind.set {
+		return
+	}
+	behind.guest = newBackstage().guest
+	for _, disk := range disksOf(vm.Config.Hardware.Device) {
+		where, fault := located(flat(disk).FileName)
+		d, ok := readVMDK(where)
+		if fault != nil || !ok {
+			continue
+		}
+		if _, bottom := flattened(where, d); bottom.guest != "" {
+			behind.guest = s.installed[bottom.guest]
+			return
+		}
+	}
+}
+
 // settleGuest shows what Tools tell, which is nothing while they do not run.
 func (s *simulation) settleGuest(vm *simulator.VirtualMachine) {
 	g := s.behind(vm).guest
@@ -64,12 +86,15 @@ func (s *simulation) settleGuest(vm *simulator.VirtualMachine) {
 		info.ToolsVersionStatus2 = info.ToolsVersionStatus
 	}
 	heartbeat := types.ManagedEntityStatusGray
-	if vm.Runtime.PowerState == on && (g.Tools == "running" || g.Tools == "old") {
+	if vm.Runtime.PowerState == on && g.Tools != "none" && g.Tools != "stopped" {
 		heartbeat = types.ManagedEntityStatusGreen
 		info.ToolsStatus = types.VirtualMachineToolsStatusToolsOk
 		if g.Tools == "old" {
 			info.ToolsStatus = types.VirtualMachineToolsStatusToolsOld
 			info.ToolsVersionStatus2 = string(types.VirtualMachineToolsVersionStatusGuestToolsSupportedOld)
+		}
+		if g.Tools == "hung" {
+			heartbeat = types.ManagedEntityStatusRed
 		}
 		info.ToolsRunningStatus = string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
 		info.GuestState, info.GuestOperationsReady = "running", types.NewBool(true)

@@ -27,9 +27,11 @@ type simulation struct {
 	canceled map[types.ManagedObjectReference]chan struct{} // tasks that still run
 	vms      map[types.ManagedObjectReference]*backstage
 	host     hostSettings
+	events   eventLog
 	idle     connections
 
-	questions int // asked so far
+	questions int              // asked so far
+	installed map[string]guest // by the name that disks have it under
 }
 
 func newSimulation(server *simulator.Server) *simulation {
@@ -37,6 +39,8 @@ func newSimulation(server *simulator.Server) *simulation {
 		library:  server.Config.Handler,
 		canceled: map[types.ManagedObjectReference]chan struct{}{},
 		vms:      map[types.ManagedObjectReference]*backstage{},
+
+		installed: map[string]guest{},
 	}
 	s.changed = sync.NewCond(&s.world)
 	s.sessions.init()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/vmware/govmomi/vim25/types"
@@ -39,14 +38,6 @@ func changes(method string) bool {
 		}
 	}
 	return true
-}
-
-func (s *simulation) serveFile(w http.ResponseWriter, r *http.Request) {
-	if !s.sessions.has((&call{request: r}).cookie()) {
-		http.Error(w, "not authenticated", http.StatusUnauthorized)
-		return
-	}
-	s.library.ServeHTTP(w, r)
 }
 
 // reads tells of methods that certainly change nothing, so that nobody who waits for changes need look.

@@ -17,6 +17,8 @@ func (s *simulation) prepareInventory() {
 		setFree(datastore, datastoreCapacity)
 	}
 	mendNetworks()
+	addAutostart()
+	s.logEvents()
 	for _, vm := range allMachines() {
 		s.mendMachine(vm)
 	}

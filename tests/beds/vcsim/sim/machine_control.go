@@ -10,6 +10,7 @@ import (
 
 func init() {
 	operations["guest"] = setGuest
+	operations["install"] = install
 	operations["connection"] = setConnection
 	operations["consolidation"] = setConsolidation
 	operations["free"] = setFreeSpace
@@ -44,8 +45,31 @@ func setGuest(s *simulation, raw json.RawMessage) (interface{}, error) {
 	if err := json.Unmarshal(raw, &behind.guest); err != nil {
 		return nil, err
 	}
+	behind.set = true
 	s.settleGuest(vm)
 	return nil, nil
+}
+
+// install puts a guest on a disk, from which VMs that have the disk, a copy or a child of it boot.
+func install(s *simulation, raw json.RawMessage) (interface{}, error) {
+	var wanted struct {
+		Disk string `json:"disk"`
+	}
+	on := newBackstage().guest
+	if err := json.Unmarshal(raw, &wanted); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(raw, &on); err != nil {
+		return nil, err
+	}
+	where, fault := located(wanted.Disk)
+	d, ok := readVMDK(where)
+	if fault != nil || !ok {
+		return nil, fmt.Errorf("no disk %q", wanted.Disk)
+	}
+	d.guest = fmt.Sprint(len(s.installed) + 1)
+	s.installed[d.guest] = on
+	return nil, d.write(where)
 }
 
 func setConnection(s *simulation, raw json.RawMessage) (interface{}, error) {
@@ -162,5 +186,6 @@ func showMachine(s *simulation, raw json.RawMessage) (interface{}, error) {
 		return nil, err
 	}
 	behind := s.behind(vm)
-	return map[string]interface{}{"boots": behind.boots, "keys": behind.keys, "answer": behind.answer}, nil
+	return map[string]interface{}{"boots": behind.boots, "keys": behind.keys, "answer": behind.answer,
+		"host_name": behind.guest.HostName, "screen": screen}, nil
 }

@@ -125,13 +125,12 @@ func (s *simulation) reboot(vm *simulator.VirtualMachine) {
 func (s *simulation) setPower(vm *simulator.VirtualMachine, state types.VirtualMachinePowerState) {
 	before := vm.Runtime.PowerState
 	vm.Runtime.PowerState = state
-	behind := s.behind(vm)
 	now := time.Now().UTC()
 	switch state {
 	case on:
 		if before != suspended {
 			vm.Runtime.BootTime = &now
-			behind.boots++
+			s.boot(vm)
 		}
 		vm.Runtime.SuspendTime = nil
 	case suspended:

@@ -21,6 +21,7 @@ type vmdk struct {
 	uuid     string // of the contents: a child has its parent's, a copy its own
 	parent   string // file name or datastore path of the disk that this one continues
 	extent   string
+	guest    string // what boots from it; copies boot the same
 }
 
 const sector = 512
@@ -42,6 +43,9 @@ func (d vmdk) write(f file) error {
 	}
 	if d.eager {
 		fmt.Fprint(&text, "ddb.eagerlyScrubbed = \"1\"\n")
+	}
+	if d.guest != "" {
+		fmt.Fprintf(&text, "ddb.simulatedGuest = \"%s\"\n", d.guest)
 	}
 	return os.WriteFile(f.real, []byte(text.String()), 0600)
 }
@@ -77,6 +81,8 @@ func readVMDK(f file) (vmdk, bool) {
 			d.uuid = value
 		case "ddb.thinProvisioned":
 			d.thin = value == "1"
+		case "ddb.simulatedGuest":
+			d.guest = value
 		case "ddb.eagerlyScrubbed":
 			d.eager = value == "1"
 		}
@@ -152,34 +158,31 @@ func copyVMDK(from, to file, change func(*vmdk)) types.BaseMethodFault {
 	if !ok {
 		return notFound(from)
 	}
-	flat := flattened(from, source)
+	base, bottom := flattened(from, source)
 	target := source
-	target.uuid, target.parent, target.extent = "", "", ""
+	target.uuid, target.parent, target.extent, target.guest = "", "", "", bottom.guest
 	change(&target)
 	if fault := target.create(to); fault != nil {
 		return fault
 	}
-	if err := copySparse(flat, to.beside(extentName(to, false)).real); err != nil {
+	if err := copySparse(base.beside(bottom.extent).real, to.beside(extentName(to, false)).real); err != nil {
 		_ = deleteVMDK(to)
 		return &types.FileFault{File: to.String()}
 	}
 	return nil
 }
 
-// flattened is where the data of a disk are that nothing was ever written to after its parent.
-func flattened(f file, d vmdk) string {
+// flattened is the disk at the bottom of a chain: nothing here is ever written to those above it.
+func flattened(f file, d vmdk) (file, vmdk) {
 	for d.parent != "" {
 		parent, fault := parentOf(f, d)
-		if fault != nil {
-			break
-		}
 		next, ok := readVMDK(parent)
-		if !ok {
+		if fault != nil || !ok {
 			break
 		}
 		f, d = parent, next
 	}
-	return f.beside(d.extent).real
+	return f, d
 }
 
 func parentOf(f file, d vmdk) (file, types.BaseMethodFault) {
