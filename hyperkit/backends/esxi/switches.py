@@ -5,7 +5,7 @@ What it costs in calls, for h machines::
     list, get   2        the port groups, and the machines' own networks
     create      4 + 2h   at most: a vSwitch and a port group on each machine
     update      4 + h
-    delete      3 + 2h   at most
+    delete      4 + h
 """
 
 from __future__ import annotations
@@ -131,14 +131,13 @@ class Switches:
             for host in self._hosts():
                 if network.name not in host.groups:
                     continue
-                system, group = self._system(host), host.specification(network.name)
-                steps.do(partial(system.RemovePortGroup, network.name), partial(system.AddPortGroup, group))
-                switch = host.switch_of(network.name)
+                system, switch = self._system(host), host.switch_of(network.name)
+                again = partial(system.AddPortGroup, host.specification(network.name))
                 if switch is not None and _is_own(switch, network.name):
-                    steps.do(
-                        partial(system.RemoveVirtualSwitch, switch.name),
-                        partial(system.AddVirtualSwitch, switch.name, switch.specification),
-                    )
+                    back = partial(_in_turn, partial(system.AddVirtualSwitch, switch.name, switch.specification), again)
+                    steps.do(partial(system.RemoveVirtualSwitch, switch.name), back)  # with what is on it
+                else:
+                    steps.do(partial(system.RemovePortGroup, network.name), again)
 
     def _check_unused(self, network: Network) -> None:
         """Find who is plugged into it, also templates, and cards that were unplugged: vSphere has them in a network."""
@@ -185,6 +184,11 @@ def _record(network: Network, hosts: Sequence[HostNetworks]) -> SwitchRecord:
 def _is_own(switch: VSwitch, group: str) -> bool:
     """Whether a vSwitch was made for a port group, as far as can be seen: it is called after it and has no other."""
     return switch.name in host_networks.own_names(group) and switch.groups == (group,)
+
+
+def _in_turn(*calls: Callable[[], object]) -> None:
+    for call in calls:
+        call()
 
 
 @attrs.define
