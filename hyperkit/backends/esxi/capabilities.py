@@ -54,12 +54,14 @@ _WHY: Mapping[str, str] = MappingProxyType(
         "hot_cpu_remove": "vSphere adds CPUs to a running VM and takes none away",
         "hot_memory_remove": "vSphere adds memory to a running VM and takes none away",
         "hot_memory_remove_any": "vSphere adds memory to a running VM and takes none away",
+        "read_only_disks": "a virtual disk of vSphere's is written to, or forgets what was written",
         "linked_disks": "vSphere makes disks that share blocks for snapshots and linked clones only",
         **dict.fromkeys(
             ("nic_vlan", "nic_trunk"), "a port group has the VLAN, for all of its cards: give the switch one"
         ),
         **dict.fromkeys(
-            ("nic_spoof_guard", "nic_promiscuous"), "a port group has the policy, for all of its cards: give it to the switch"
+            ("nic_spoof_guard", "nic_promiscuous"),
+            "a port group has the policy, for all of its cards: give it to the switch",
         ),
         **dict.fromkeys(
             ("nic_address_guard", "nic_dhcp_guard", "nic_router_guard", "nic_isolation", "nic_acl"),
@@ -77,9 +79,7 @@ _WHY: Mapping[str, str] = MappingProxyType(
 )
 """Of every host."""
 
-_NEWER = (
-    ((6, 5), ("secure_boot", "send_keys"), "vSphere has it from 6.5 on"),
-)
+_NEWER = (((6, 5), ("secure_boot", "send_keys"), "vSphere has it from 6.5 on"),)
 """The version of the API, what came with it, and what to say of older hosts."""
 
 _LIMITS = (

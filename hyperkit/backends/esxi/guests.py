@@ -90,7 +90,9 @@ def check_tools(connection: Connection, vm_id: str) -> None:
             current="no VMware Tools",
         )
     if text(values.get(_HEARTBEAT)) == "red":
-        raise Timeout("VMware Tools run in the guest, and their heartbeat has stopped: the guest hangs, or is overloaded")
+        raise Timeout(
+            "VMware Tools run in the guest, and their heartbeat has stopped: the guest hangs, or is overloaded"
+        )
 
 
 def addresses(net: Element | None) -> Iterator[tuple[str, AddressRecord]]:

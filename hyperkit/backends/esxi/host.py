@@ -43,4 +43,3 @@ class HostFacts:
             memory=size,
             memory_free=max(0, size - sum(told) * MiB) if told and len(told) == len(found) else None,
         )
-
