@@ -6,26 +6,32 @@ services reference: ``moveAllDiskBackingsAndDisallowSharing`` where it is unset)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 from pyVmomi import vim
 
-from hyperkit.backends.esxi import devices, kept, tree
+from hyperkit.backends.esxi import kept, tree
 from hyperkit.backends.esxi.connection import Connection
-from hyperkit.backends.esxi.elements import Element, flag, text
+from hyperkit.backends.esxi.editing import Editing, edited, files
+from hyperkit.backends.esxi.elements import Element, child, children, flag, text
 from hyperkit.backends.esxi.inventory import Inventory
 from hyperkit.backends.esxi.names import to_vsphere
-from hyperkit.backends.esxi.reader import option
 from hyperkit.backends.esxi.tasks import TaskJob, Work
 from hyperkit.errors import NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import VMRecord
 from hyperkit.specs import CloneSpec
 
-_PATHS = ("config.hardware.device", "config.annotation", "config.extraConfig")
-_SOURCE = (*_PATHS, "config.template", "runtime.host", "snapshot")
+_SOURCE = (
+    "config.hardware.device",
+    "config.annotation",
+    "config.extraConfig",
+    "config.template",
+    "runtime.host",
+    "snapshot",
+)
 
 
 class Clones:
@@ -47,8 +53,7 @@ class Clones:
         made = yield connection.vm(vm_id).CloneVM_Task(folder, to_vsphere(spec.name), wanted)
         clone = connection.vm(text(made))
         try:
-            now = connection.properties.one("VirtualMachine", text(made), _PATHS).values
-            yield clone.ReconfigVM_Task(_settled(source, now))
+            yield clone.ReconfigVM_Task(_own(source, Editing.read(connection, text(made))))
             return self._inventory.get(text(made))
         except Exception:
             yield clone.Destroy_Task()
@@ -90,3 +95,25 @@ class Clones:
         compute = next((each for each in computes if host_id in each.hosts), computes[0])
         host = host_id if host_id in compute.hosts else compute.hosts[0]
         return vim.ResourcePool(compute.pool, stub), vim.HostSystem(host, stub)
+
+
+def _own(source: Mapping[str, Element], clone: Editing) -> Any:
+    """The ``vim.vm.ConfigSpec`` that gives a clone what is its own, and what its source is called."""
+    taken = {text(device, "macAddress") for device in children(source.get("config.hardware.device"))} - {""}
+    theirs = kept.of(source.get("config.extraConfig"))
+    created = {next(files(disk), "") for disk in clone.devices if child(disk, "capacityInKB") is not None} - {""}
+    # The ceilings are those of the snapshot that it is a clone of.
+    ours = theirs if clone.ours == kept.NOTHING else clone.ours
+    return vim.vm.ConfigSpec(
+        annotation=text(source.get("config.annotation")),
+        extraConfig=[kept.option(attrs.evolve(ours, tags=theirs.tags, created=frozenset(created)))],
+        deviceChange=[
+            _with_mac_of_its_own(clone.decoded(card)) for card in clone.devices if text(card, "macAddress") in taken
+        ],
+    )
+
+
+def _with_mac_of_its_own(card: Any) -> Any:
+    """VCenter gives a clone's cards new addresses, but for those that somebody chose."""
+    card.addressType, card.macAddress = "generated", None
+    return edited(card)

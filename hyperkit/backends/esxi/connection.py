@@ -9,6 +9,7 @@ from pyVmomi import VmomiSupport, vim, vmodl
 
 import hyperkit
 from hyperkit.backends.esxi.collectors import Collectors
+from hyperkit.backends.esxi.elements import managed
 from hyperkit.backends.esxi.errors import translate
 from hyperkit.backends.esxi.login import login_for
 from hyperkit.backends.esxi.properties import Properties
@@ -158,7 +159,7 @@ class Connection:
 
     def vm(self, vm_id: str) -> Any:
         """The managed object of a VM; no call is made."""
-        return vim.VirtualMachine(vm_id, self.stub)
+        return managed("VirtualMachine", vm_id, self.stub)
 
     def close(self) -> None:
         """Log out, of which a host that is gone keeps nobody. May be called twice, and raises nothing."""

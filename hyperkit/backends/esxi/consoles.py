@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import NoReturn
+from urllib.parse import quote, urlencode
 
 from pyVmomi import vim
 
+from hyperkit.backends.esxi import files
 from hyperkit.backends.esxi.connection import Connection
 from hyperkit.backends.esxi.elements import text
 from hyperkit.backends.esxi.tasks import Work, finished
+from hyperkit.backends.esxi.transport import Body, reason
+from hyperkit.backends.esxi.undo import datacenter
 from hyperkit.backends.esxi.usb_keys import presses
-from hyperkit.errors import TaskFailed, Unsupported
-from hyperkit.guest_records import DisplayRecord
+from hyperkit.errors import BackendError, ConnectionLost, TaskFailed, Unsupported
 from hyperkit.specs import KeySpec
-from hyperkit.streams import ByteStream
 
 
 class Consoles:
@@ -31,10 +34,10 @@ class Consoles:
         connection = self._connection
         path = text((yield connection.vm(vm_id).CreateScreenshot_Task()))
         try:
-            return _read(connection, path)
+            return _download(connection, path)
         finally:
-            datacenter = vim.Datacenter(connection.scope.datacenter, connection.stub)
-            yield connection.content.fileManager.DeleteDatastoreFile_Task(path, datacenter)
+            manager = vim.FileManager(connection.content.fileManager._moId, connection.stub)
+            yield manager.DeleteDatastoreFile_Task(path, datacenter(connection))
 
     def send_keys(self, vm_id: str, keys: KeySpec) -> None:
         """One call. How long a key is held the host chooses."""
@@ -43,12 +46,34 @@ class Consoles:
         if taken < len(events):
             raise TaskFailed(f"the VM took {taken} of {len(events)} presses of keys")
 
-    def displays(self, vm_id: str) -> Sequence[DisplayRecord]:
-        _refuse("display")
+    def displays(self, *_: object, **__: object) -> NoReturn:
+        """Not reached."""
+        raise Unsupported("vSphere's displays are for its own clients", capability="display")
 
-    def serial(self, vm_id: str, take: bool) -> ByteStream:
-        _refuse("serial_console")
+    def serial(self, *_: object, **__: object) -> NoReturn:
+        """Not reached."""
+        raise Unsupported(
+            "vSphere's serial ports lead to files, pipes and networks of the host", capability="serial_console"
+        )
 
 
-def _refuse(capability: str) -> NoReturn:
-    raise Unsupported("vSphere has no such way to a VM", capability=capability)
+def _download(connection: Connection, path: str) -> bytes:
+    """A small file.
+
+    Raises:
+        BackendError: the host does not give it out.
+    """
+    place = files.parse(path, "path")
+    query = urlencode({"dcPath": connection.scope.datacenter_path, "dsName": place.store})
+    line = connection.stub.line()
+    try:
+        url = f"/folder/{quote(f'{place.directory}/{place.name}'.lstrip('/'))}?{query}"
+        line.request("GET", url, headers={"Cookie": connection.stub.cookie})
+        response = line.getresponse()
+        if response.status != HTTPStatus.OK:
+            raise BackendError(f"{path} cannot be downloaded: {response.status} {response.reason}")
+        return Body(response).read()
+    except (OSError, HTTPException) as error:
+        raise ConnectionLost(f"the connection broke while {path} was downloaded: {reason(error)}") from error
+    finally:
+        line.close()

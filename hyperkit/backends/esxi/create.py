@@ -202,7 +202,7 @@ def _directory(connection: Connection, store: Store, name: str, made: Made) -> s
         except vim.fault.FileAlreadyExists:
             continue
         except Exception as error:
-            made.unsure = path if is_lost(error) else ""
+            made.unsure = (path, store.browser) if is_lost(error) else None
             raise
         made.directories.append(path)
         return path
@@ -220,10 +220,7 @@ def _config(
     """The ``vim.vm.ConfigSpec``, and from here on the uuid that the VM is to have."""
     new = [disk.path for disk in disks if disk.spec.creates]
     home = next((directory for directory in made.directories if directory.startswith(f"[{place.home.name}]")), "")
-    if home:
-        path = f"{home}/{_stem(home)}.vmx"
-    else:
-        path = f"[{place.home.name}]"
+    path = f"{home}/{_stem(home)}.vmx" if home else f"[{place.home.name}]"
     config = hardware.new(
         spec,
         path=path,

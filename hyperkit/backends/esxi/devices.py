@@ -147,7 +147,7 @@ def nic(
         mac=text(device["macAddress"]).lower(),
         switch_id=switch,
         switch=(networks.get(switch) or text(backing, "deviceName") or None) if switch else None,
-        model=type_.removeprefix("Virtual").lower(),
+        model=type_.removeprefix("Virtual").removesuffix("EthernetCard").lower(),
         link_up=link_up(device.get("connectable"), running) if unplugged is None else unplugged,
         addresses=addresses.get(key, ()),
     )

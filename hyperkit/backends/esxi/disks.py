@@ -161,7 +161,7 @@ class Disks:
                     yield self._connection.content.fileManager.DeleteDatastoreFile_Task(directory, where)
         except Exception as failure:
             log.warning("%s: could not delete %s: %s", self._connection.target.url, path, failure)
-            tell(self._connection, error, [path])
+            tell(self._connection, error, f"left on the host: {path}; delete it if nothing uses it")
 
     def _look(self, stores: Mapping[str, Store], path: str, field: str) -> Work[files.File]:
         browsers = {store.name: store.browser for store in stores.values()}

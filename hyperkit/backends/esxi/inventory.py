@@ -16,7 +16,7 @@ from pyVmomi import vmodl
 
 from hyperkit.backends.esxi import reader, states
 from hyperkit.backends.esxi.elements import text
-from hyperkit.backends.esxi.properties import Found, Hop
+from hyperkit.backends.esxi.properties import Found, Hop, only
 from hyperkit.records import PowerRecord, VMRecord
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class Inventory:
             return list(self._connection.properties.around_these(_VM, [vm_id], _HOPS, wanted))
 
         found = self._reading(read)
-        (vm,) = (one for one in found if one.ref.kind == _VM)
-        return reader.record(vm, self._references(found))
+        return reader.record(only(found, _VM, vm_id), self._references(found))
 
     def power(self, vm_id: str) -> PowerRecord:
         """What one VM is doing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import attrs
 from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import GetWsdlType
 
-from hyperkit.backends.esxi.elements import NS, Element, child, children, parse, text
+from hyperkit.backends.esxi.elements import NS, Element, child, children, managed, parse, text
 from hyperkit.backends.esxi.scope import Ref
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class Properties:
         Raises:
             vmodl.fault.ManagedObjectNotFound: it is not there.
         """
-        (found,) = self.of(kind, [id], paths)
-        return found
+        return only(self.of(kind, [id], paths), kind, id)
 
     def around(
         self, kind: str, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]], *, under: Ref | None = None
@@ -100,7 +99,7 @@ class Properties:
             under: what to look below, if not the connection's scope.
         """
         root = under or self._connection.scope.root
-        return self._pages(lambda: _below(self._view(kind, root), hops, paths))
+        return self._pages(lambda: below(self._view(kind, root), hops, paths))
 
     def around_these(
         self, kind: str, ids: Sequence[str], hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]
@@ -113,7 +112,7 @@ class Properties:
         if not ids:
             return iter(())
         select = _selection(hops)
-        objects = [_PC.ObjectSpec(obj=_type(kind)(one), skip=False, selectSet=select) for one in ids]
+        objects = [_PC.ObjectSpec(obj=managed(kind, one), skip=False, selectSet=select) for one in ids]
         wanted = _PC.FilterSpec(objectSet=objects, propSet=_wanted(paths))
         return self._pages(lambda: wanted)
 
@@ -122,7 +121,7 @@ class Properties:
         generation, view = self._views.get((kind, root), (None, None))
         if generation != self._connection.stub.generation:
             manager = self._connection.content.viewManager
-            container = _type(root.kind)(root.id, self._connection.stub)
+            container = managed(root.kind, root.id, self._connection.stub)
             view = manager.CreateContainerView(container, [_type(kind)], True)
             self._views[kind, root] = self._connection.stub.generation, view
         return view
@@ -160,6 +159,18 @@ class Properties:
         return list(children(result, "objects")), text(result, "token")
 
 
+def only(found: Iterable[Found], kind: str, id: str) -> Found:
+    """The one object of this id, which is of this type or of one derived from it.
+
+    Raises:
+        vmodl.fault.ManagedObjectNotFound: the host left it out, as it does with what its caller may not see.
+    """
+    for one in found:
+        if one.ref.id == id:
+            return one
+    raise vmodl.fault.ManagedObjectNotFound(obj=managed(kind, id), msg=f"no {kind} {id!r}, or none to be seen")
+
+
 def _type(kind: str) -> Any:
     return GetWsdlType("urn:vim25", kind)
 
@@ -174,7 +185,7 @@ def _selection(hops: Sequence[Hop]) -> list[Any]:
     ]
 
 
-def _below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
+def below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
     """A filter for what a view shows, and where that leads."""
     through = _PC.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False, selectSet=_selection(hops))
     start = _PC.ObjectSpec(obj=view, skip=True, selectSet=[through])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from hyperkit.backends.esxi import allocation, devices, guest_ids, kept, states
+from hyperkit.backends.esxi import addresses, allocation, devices, guest_ids, kept, states
 from hyperkit.backends.esxi.elements import Element, child, children, flag, kind, number, text
 from hyperkit.backends.esxi.names import from_vsphere
 from hyperkit.backends.esxi.properties import Found
@@ -144,7 +143,7 @@ def record(found: Found, references: References) -> VMRecord:
         devices.present(hardware),
         created=ours.created,
         networks=references.networks,
-        addresses=addresses(values.get("guest.net")),
+        addresses=_addresses(values.get("guest.net")),
         running=power.state is PowerState.RUNNING,
     )
     return VMRecord(
@@ -178,13 +177,12 @@ def record(found: Found, references: References) -> VMRecord:
     )
 
 
-def addresses(nets: Element | None) -> dict[str, tuple[str, ...]]:
-    """What VMware Tools tell of each card, by its device key; loopback and link-local addresses are left out."""
-    told: dict[str, tuple[str, ...]] = {}
-    for net in children(nets):
-        key = text(net, "deviceConfigId")
-        told[key] = (*told.get(key, ()), *_usable(net))
-    return told
+def option(options: Element | None, key: str) -> str:
+    """The value of an option in an array of ``OptionValue``; empty if it is not there."""
+    for each in children(options):  # a field is counted off, for there are dozens of options
+        if each[0].text == key:
+            return text(each, "value")
+    return ""
 
 
 def question(info: Element | None) -> QuestionRecord | None:
@@ -205,14 +203,12 @@ def question(info: Element | None) -> QuestionRecord | None:
     )
 
 
-def _usable(net: Element) -> Iterator[str]:
-    for told in children(net, "ipAddress"):
-        try:
-            address = ipaddress.ip_address((told.text or "").partition("%")[0])
-        except ValueError:
-            continue  # a guest can report anything
-        if not (address.is_loopback or address.is_link_local or address.is_unspecified):
-            yield str(address)
+def _addresses(net: Element | None) -> dict[str, tuple[str, ...]]:
+    """What VMware Tools tell of each card, by its device key."""
+    told: dict[str, tuple[str, ...]] = {}
+    for key, record in addresses.of(net):
+        told[key] = (*told.get(key, ()), record.address)
+    return told
 
 
 def _memory_ceiling(values: Mapping[str, Element]) -> int:

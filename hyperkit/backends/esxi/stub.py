@@ -281,13 +281,15 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         """
         if os.getpid() != self._pid:  # the others are the parent's
             self.pool, self._pid = [], os.getpid()
+        return self.spare() or self.line()
+
+    def spare(self) -> Line | None:
+        """A connection that nobody uses and the host has not closed, if there is one."""
         while True:
             with self.lock:
-                line = self.pool.pop() if self.pool else None
-            if line is None:
-                return self.line()
-            if not line.is_stale:
-                return cast(Line, line)
+                line: Line | None = self.pool.pop() if self.pool else None
+            if line is None or not line.is_stale:
+                return line
             line.close()
 
     def line(self, timeout: float | None = None) -> Line:
@@ -340,14 +342,13 @@ class _Farewell(SoapStubAdapterBase):  # type: ignore[misc]  # it has no types
 
     def InvokeMethod(self, mo: Any, info: Any, args: Any) -> None:  # noqa: N802
         stub = self._stub
-        with stub.lock:
-            line = stub.pool.pop() if stub.pool else None
-        if line is None or line.is_stale:
-            line = stub.line(_FAREWELL)
-        line.sock.settimeout(_FAREWELL)
-        stub.send(line, self.SerializeRequest(mo, info, args))
-        line.getresponse().read()
-        line.close()
+        line = stub.spare() or stub.line(_FAREWELL)
+        try:
+            line.sock.settimeout(_FAREWELL)
+            stub.send(line, self.SerializeRequest(mo, info, args))
+            line.getresponse().read()
+        finally:
+            line.close()
 
 
 def _unknown(data: bytes) -> Exception:

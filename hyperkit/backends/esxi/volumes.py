@@ -82,10 +82,9 @@ class Volumes:
 
     def _delete(self, path: Path) -> Work[None]:
         store = self._store_of(path)
-        entry = yield from self._found(store, path)
-        if entry.is_directory:
-            refuse("volume", path.text, "a file, not a directory")
-        yield self._deletion(path, disk=bool(entry.capacity))
+        entry, data = yield from self._opened(store, path)
+        # What is called a disk need not be one: then only its own file is there to be deleted.
+        yield self._deletion(path, disk=bool(entry.capacity) or data is not None)
 
     def upload(self, datastore_id: str, name: str, source: BinaryIO, size: int) -> VolumeRecord:
         """See the contract. What is stored is what is sent: only a disk in the format of ESXi's own, descriptor and
@@ -117,13 +116,18 @@ class Volumes:
         """
         path = files.parse(volume_id, "volume")
         store = self._store_of(path)
-        flat = path._replace(name=f"{path.name.removesuffix(_DISK)}-flat{_DISK}")
-        there = finished(self._connection, self._look(store, path, flat))
+        _, data = finished(self._connection, self._opened(store, path))
+        transfers.download(self._connection, data or path, sink)
+
+    def _opened(self, store: Store, path: Path) -> Work[tuple[Entry, Path | None]]:
+        """A file that is there, and where the data are of a disk that has them in a file of their own."""
+        flat = _flat(path)
+        there = yield from self._look(store, path, *(() if flat is None else (flat,)))
         if path.name not in there:
             raise NotFound(f"there is no file {path.text}")
         if there[path.name].is_directory:
             refuse("volume", path.text, "a file, not a directory")
-        transfers.download(self._connection, flat if flat.name in there else path, sink)
+        return there[path.name], flat if flat is not None and flat.name in there else None
 
     def _look(self, store: Store, path: Path, *others: Path) -> Work[dict[str, Entry]]:
         """What of these, which are in one directory, is there, by name."""
@@ -173,6 +177,12 @@ class Volumes:
         return number(found.values.get("summary.freeSpace")) or 0
 
 
+def _flat(path: Path) -> Path | None:
+    """Where the data of a disk are."""
+    stem, disk, _ = path.name.rpartition(_DISK)
+    return path._replace(name=f"{stem}-flat{_DISK}") if disk else None
+
+
 def _top(store: Store) -> str:
     return f"[{store.name}]"
 
@@ -187,7 +197,7 @@ def _is_volume(entry: Entry) -> bool:
 def _record(store: Store, entry: Entry) -> VolumeRecord:
     """Of a disk, hosts tell the capacity in kilobytes. What it shares blocks with only VMs that have it tell."""
     path = f"[{store.name}] {entry.path}"
-    is_disk = entry.capacity is not None
+    is_disk = entry.kind == "VmDiskFileInfo"
     return VolumeRecord(
         id=path,
         name=entry.path.removesuffix(_DISK) if is_disk else entry.path,
