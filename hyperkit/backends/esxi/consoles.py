@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from http.client import HTTPException
+import io
 from typing import NoReturn
-from urllib.parse import quote, urlencode
 
 from pyVmomi import vim
 
-from hyperkit.backends.esxi import files
+from hyperkit.backends.esxi import files, transfers
 from hyperkit.backends.esxi.connection import Connection
 from hyperkit.backends.esxi.elements import text
 from hyperkit.backends.esxi.tasks import Work, finished
-from hyperkit.backends.esxi.transport import Body, reason
 from hyperkit.backends.esxi.undo import datacenter
 from hyperkit.backends.esxi.usb_keys import presses
-from hyperkit.errors import BackendError, ConnectionLost, TaskFailed, Unsupported
+from hyperkit.errors import TaskFailed, Unsupported
 from hyperkit.specs import KeySpec
 
 
@@ -34,7 +31,9 @@ class Consoles:
         connection = self._connection
         path = text((yield connection.vm(vm_id).CreateScreenshot_Task()))
         try:
-            return _download(connection, path)
+            picture = io.BytesIO()
+            transfers.download(connection, files.parse(path, "path"), picture)
+            return picture.getvalue()
         finally:
             manager = vim.FileManager(connection.content.fileManager._moId, connection.stub)
             yield manager.DeleteDatastoreFile_Task(path, datacenter(connection))
@@ -55,25 +54,3 @@ class Consoles:
         raise Unsupported(
             "vSphere's serial ports lead to files, pipes and networks of the host", capability="serial_console"
         )
-
-
-def _download(connection: Connection, path: str) -> bytes:
-    """A small file.
-
-    Raises:
-        BackendError: the host does not give it out.
-    """
-    place = files.parse(path, "path")
-    query = urlencode({"dcPath": connection.scope.datacenter_path, "dsName": place.store})
-    line = connection.stub.line()
-    try:
-        url = f"/folder/{quote(f'{place.directory}/{place.name}'.lstrip('/'))}?{query}"
-        line.request("GET", url, headers={"Cookie": connection.stub.cookie})
-        response = line.getresponse()
-        if response.status != HTTPStatus.OK:
-            raise BackendError(f"{path} cannot be downloaded: {response.status} {response.reason}")
-        return Body(response).read()
-    except (OSError, HTTPException) as error:
-        raise ConnectionLost(f"the connection broke while {path} was downloaded: {reason(error)}") from error
-    finally:
-        line.close()
