@@ -59,6 +59,7 @@ _WHY: Mapping[str, str] = MappingProxyType(
         "hot_cpu_remove": "vSphere adds CPUs to a running VM and takes none away",
         "hot_memory_remove": "vSphere adds memory to a running VM and takes none away",
         "hot_memory_remove_any": "vSphere adds memory to a running VM and takes none away",
+        "read_only_disks": "a virtual disk of vSphere's is written to, or forgets what was written",
         "linked_disks": "vSphere makes disks that share blocks for snapshots and linked clones only",
         **dict.fromkeys(
             ("nic_vlan", "nic_trunk"), "a port group has the VLAN, for all of its cards: give the switch one"

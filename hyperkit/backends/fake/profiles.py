@@ -65,6 +65,7 @@ ESXI = attrs.evolve(
     hot_memory_remove=False,
     hot_memory_remove_any=False,
     linked_disks=False,
+    read_only_disks=False,
     nic_vlan=False,
     nic_trunk=False,
     nic_spoof_guard=False,
