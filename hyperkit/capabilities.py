@@ -149,6 +149,7 @@ class Capabilities:
         instead="use linked=True",
         by="linked_disks",
     )
+    read_only_disks: bool = _can("Can a disk be kept from being written to?", "make a disk read-only")
 
     # NICs and switches
     nic_link: bool = _can("Can a NIC's link be set down?", "set a NIC's link state")

@@ -120,7 +120,7 @@ class VMPort(Protocol):
             * A disk size below the base image's is InvalidRequest.
             * A disk's format is the one asked for.
             * A disk's bus and write protection are those asked for.
-            * A disk's file has the name asked for, and a name that is taken is AlreadyExists.
+            * A disk's file has the name asked for, and a name that another disk of the VM has is AlreadyExists.
             * A disk that is not thin takes its space at once.
             * An existing disk is attached as it is and is not marked as created.
             * A disk path that leads nowhere is NotFound.

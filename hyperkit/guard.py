@@ -89,6 +89,8 @@ def _allocation(resource: str, allocation: Allocation | None) -> Iterator[str]:
 def _disk(spec: DiskSpec) -> Iterator[str]:
     if spec.base is not None:
         yield "linked_disks" if spec.linked else "copied_disks"
+    if spec.read_only:
+        yield "read_only_disks"
 
 
 def _nic(spec: NicSpec) -> Iterator[str]:

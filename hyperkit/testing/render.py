@@ -41,7 +41,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Memory while it runs": ("hot_memory_add", "hot_memory_remove", "hot_memory_remove_any"),
     "What else changes while it runs": ("hot_allocation", "hot_rename"),
     "Devices while it runs": ("hot_disk", "hot_disk_resize", "hot_nic", "hot_nic_unplug", "hot_cdrom"),
-    "Devices": ("attach", "disk_resize", "linked_disks", "copied_disks", "nic_link"),
+    "Devices": ("attach", "disk_resize", "linked_disks", "copied_disks", "read_only_disks", "nic_link"),
     "Switches": ("switch_external", "switch_internal", "switch_private", "switch_subnet", "switch_leases"),
     "VLANs": ("nic_vlan", "nic_trunk", "switch_vlan", "switch_vlan_change", "switch_openvswitch"),
     "Isolation of a NIC": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +15,7 @@ from pyVmomi import vim
 
 from hyperkit import Allocation, KiB, MiB, PowerState
 from hyperkit.specs.isolation import OPEN, IsolationPolicy
-from hyperkit.testing.backdoor import Network, Plug, Shape
+from hyperkit.testing.backdoor import Backdoor, Network, Plug, Shape
 from tests.beds.vcsim import Vcsim
 
 _STATES = {
@@ -27,7 +27,7 @@ _OWN_FILES = {".vmx", ".vmxf", ".vmsd", ".vmsn", ".vmss", ".vmem", ".nvram", ".l
 """What a VM has beside its .vmx file, and takes with it."""
 
 
-class VsphereBackdoor:
+class VsphereBackdoor(Backdoor):
     """One simulator, an ESXi host or a vCenter."""
 
     def __init__(self, sim: Vcsim) -> None:
@@ -183,8 +183,22 @@ class VsphereBackdoor:
         raise AssertionError("what a simulated host does with content says nothing: the bed does not have that fact")
 
     def boot_id(self, vm_id: str) -> str | None:
-        boots = self._vm(vm_id).runtime.bootTime
-        return boots and boots.isoformat()
+        # Only the simulator knows: what vSphere calls the time of the boot is that of switching on.
+        running = self._vm(vm_id).runtime.powerState == "poweredOn"
+        return f"boot {self._sim.control.boots(vm_id)}" if running else None
+
+    def is_template(self, vm_id: str) -> bool:
+        return bool(self._vm(vm_id).config.template)
+
+    def ask(self, vm_id: str, text: str, choices: Mapping[str, str]) -> None:
+        assert list(choices) == [str(number) for number in range(len(choices))]
+        self._sim.control.ask(vm_id, text, list(choices.values()))
+
+    def leave_behind(self, vm_id: str) -> None:
+        vm = self._vm(vm_id)
+        self._sim.control.fail_consolidation(vm_id)
+        WaitForTask(vm.CreateSnapshot_Task("left", "", memory=False, quiesce=False))
+        WaitForTask(vm.snapshot.currentSnapshot.RemoveSnapshot_Task(removeChildren=False))
 
     @property
     def datastore(self) -> str:
@@ -218,9 +232,9 @@ class VsphereBackdoor:
     def _networks(self) -> Iterator[tuple[Any, str]]:
         """Those that VMs can be plugged into."""
         for network in self._all(vim.Network):
-            if isinstance(network, vim.dvs.DistributedVirtualPortgroup) and network.config.uplink:
-                continue
-            yield network, _plain(network.name)
+            # The group of a distributed switch's uplinks is no place for VMs.
+            if "SYSTEM/DVS.UPLINKPG" not in {tag.key for tag in network.tag}:
+                yield network, _plain(network.name)
 
 
 def _plain(name: str) -> str:

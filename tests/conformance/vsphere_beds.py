@@ -8,8 +8,16 @@ import hyperkit
 from hyperkit import DiskBus, DiskSpec, Host, HypervisorType, MiB, NicSpec
 from hyperkit.testing.backdoor import Backdoor
 from hyperkit.testing.beds import Bed, Image, Machine
-from tests.beds.vcsim import Vcsim
+from tests.beds.vcsim import Guest, Vcsim
 from tests.conformance.vsphere_backdoor import VsphereBackdoor
+from tests.conformance.vsphere_inside import VsphereInside
+
+_GUEST: Guest = {
+    "tools": "running",
+    "host_name": "golden-7",
+    "full_name": "Debian GNU/Linux 12 (64-bit)",
+    "addresses": ["127.0.0.1", "fe80::20c:29ff:fe00:1", "10.9.0.10", "fd00::10"],
+}
 
 
 class _VsphereBed(Bed):
@@ -19,6 +27,8 @@ class _VsphereBed(Bed):
     bus = DiskBus.SATA
     nic_model = "e1000"
     boots = True
+    asks = True
+    leaves_behind = True
     # The disk's file is made with it, and IDE is no place for a disk of a VM that runs.
     unattachable = DiskSpec(size=8 * MiB, bus=DiskBus.IDE)
 
@@ -37,8 +47,9 @@ class _VsphereBed(Bed):
         self.iso, self.other_iso = f"{self.directory}/one.iso", f"{self.directory}/other.iso"
         self.base_image = Image(self._backdoor.make_disk(16 * MiB), 16 * MiB)
         image = self._backdoor.make_disk(8 * MiB)
-        self._backdoor.install(image, {"tools": "running", "host_name": "guest", "addresses": ["10.9.0.10"]})
+        sim.control.install(image, **_GUEST)
         self.guest = {"disks": [DiskSpec(base=image, linked=False)], "nics": [NicSpec(switch="VM Network")]}
+        self.inside = VsphereInside(sim)
         self.deaf = {}  # without a disk there is no guest
 
     def _machine(self, about: Any, hosts: list[Any]) -> Machine:

@@ -77,7 +77,7 @@ def _driver(target: Target, connection: Connection) -> Driver:
         clones=Clones(connection, inventory) if able.templates else None,
         guests=Guests(connection),
         consoles=Consoles(connection),
-        upkeep=Upkeep(connection, inventory),
+        upkeep=Upkeep(connection),
         events=events if able.events_pushed else None,
         translate=translate,
         native=lambda: connection.native,

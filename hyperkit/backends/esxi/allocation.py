@@ -23,7 +23,7 @@ _NAMES = {shares: level for level, shares in _LEVELS.items()}
 
 def cpu_to_vsphere(allocation: Allocation, *, cpus: int, mhz: int) -> Any:
     """A ``vim.ResourceAllocationInfo`` of CPU, for a VM with so many vCPUs on CPUs of this speed."""
-    limit = _UNLIMITED if allocation.limit is None else _mhz(allocation.limit, mhz)
+    limit = _UNLIMITED if allocation.limit is None else max(1, _mhz(allocation.limit, mhz))
     return _info(_mhz(allocation.reservation, mhz), limit, allocation.shares, cpus * SHARES_PER_CPU)
 
 

@@ -10,6 +10,8 @@ import attrs
 from pyVmomi import vim
 
 from hyperkit.backends.esxi.elements import Element, child, children, kind, number, text
+from hyperkit.backends.esxi.names import from_vsphere
+from hyperkit.backends.esxi.properties import Found
 from hyperkit.units import KiB
 
 if TYPE_CHECKING:
@@ -108,3 +110,30 @@ def _entries(results: Iterable[Element]) -> Iterator[Entry]:
             if known is None or not known.kind or known.kind == "FileInfo":
                 found[directory, entry.name] = entry
     yield from found.values()
+
+
+@attrs.frozen(kw_only=True)
+class Store:
+    """A datastore to be searched: its id, its name as paths have it, and its browser's id."""
+
+    id: str
+    name: str
+    browser: str
+
+
+STORE = ("name", "browser")
+"""What of a datastore a `Store` is made of."""
+
+
+def stores(connection: Connection) -> dict[str, Store]:
+    """The datastores of the scope by their names, read with one call."""
+    return {known.name: known for known in map(store, connection.properties.all("Datastore", STORE))}
+
+
+def store(found: Found) -> Store:
+    """A datastore as it was read."""
+    return Store(
+        id=found.ref.id,
+        name=from_vsphere(text(found.values.get("name"))),
+        browser=text(found.values.get("browser")),
+    )

@@ -1,23 +1,119 @@
-"""Clones and templates."""
+"""Clones and templates, which are vCenter's: a host by itself has neither.
+
+Where a full clone comes from snapshots, vCenter merges their files in the copy (``diskMoveType`` in the vSphere web
+services reference: ``moveAllDiskBackingsAndDisallowSharing`` where it is unset).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from pyVmomi import vim
+
+from hyperkit.backends.esxi import kept, tree
 from hyperkit.backends.esxi.connection import Connection
+from hyperkit.backends.esxi.editing import Editing, edited, files
+from hyperkit.backends.esxi.elements import Element, child, children, flag, text
 from hyperkit.backends.esxi.inventory import Inventory
+from hyperkit.backends.esxi.names import to_vsphere
+from hyperkit.backends.esxi.tasks import TaskJob, Work
+from hyperkit.errors import NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import VMRecord
 from hyperkit.specs import CloneSpec
 
+_SOURCE = (
+    "config.hardware.device",
+    "config.annotation",
+    "config.extraConfig",
+    "config.template",
+    "runtime.host",
+    "snapshot",
+)
+
 
 class Clones:
-    """Clones and templates."""
+    """See `hyperkit.driver.ClonePort`."""
 
     def __init__(self, connection: Connection, inventory: Inventory) -> None:
         self._connection = connection
         self._inventory = inventory
 
     def clone(self, vm_id: str, spec: CloneSpec) -> VMRecord | Job[VMRecord]:
-        raise AssertionError("under construction")
+        """Two tasks, and a read before each and at the end."""
+        return TaskJob(self._connection, self._clone(vm_id, spec))
+
+    def _clone(self, vm_id: str, spec: CloneSpec) -> Work[VMRecord]:
+        connection = self._connection
+        source = connection.properties.one("VirtualMachine", vm_id, _SOURCE).values
+        folder = vim.Folder(connection.scope.vm_folder, connection.stub)
+        wanted = self._wanted(vm_id, source, spec)
+        made = yield connection.vm(vm_id).CloneVM_Task(folder, to_vsphere(spec.name), wanted)
+        clone = connection.vm(text(made))
+        try:
+            yield clone.ReconfigVM_Task(_own(source, Editing.read(connection, text(made))))
+            return self._inventory.get(text(made))
+        except Exception:
+            yield clone.Destroy_Task()
+            raise
+
+    def _wanted(self, vm_id: str, source: Mapping[str, Element], spec: CloneSpec) -> Any:
+        """The ``vim.vm.CloneSpec``.
+
+        Raises:
+            NotFound: the source does not have the snapshot.
+        """
+        stub, location = self._connection.stub, vim.vm.RelocateSpec()
+        if spec.datastore is not None:
+            location.datastore = vim.Datastore(spec.datastore, stub)
+        if spec.linked:
+            location.diskMoveType = "createNewChildDiskBacking"
+        if flag(source.get("config.template")):
+            location.pool, location.host = self._place(text(source.get("runtime.host")))
+        snapshot = None
+        if spec.snapshot is not None:
+            if spec.snapshot not in {record.id for record in tree.snapshots(vm_id, source.get("snapshot"))}:
+                raise NotFound(f"the VM has no snapshot with id {spec.snapshot!r}")
+            snapshot = vim.vm.Snapshot(spec.snapshot, stub)
+        return vim.vm.CloneSpec(location=location, powerOn=False, template=False, snapshot=snapshot)
 
     def set_template(self, vm_id: str, template: bool) -> VMRecord:
-        raise AssertionError("under construction")
+        """Two calls, and a read more for a template, which has no pool to run in."""
+        vm = self._connection.vm(vm_id)
+        if template:
+            vm.MarkAsTemplate()
+        else:
+            found = self._connection.properties.one("VirtualMachine", vm_id, ["runtime.host"])
+            vm.MarkAsVirtualMachine(*self._place(text(found.values.get("runtime.host"))))
+        return self._inventory.get(vm_id)
+
+    def _place(self, host_id: str) -> tuple[Any, Any]:
+        """The pool and the host for what was a template: on the host that it is registered on, if that is in scope."""
+        stub, computes = self._connection.stub, self._connection.scope.computes
+        compute = next((each for each in computes if host_id in each.hosts), computes[0])
+        host = host_id if host_id in compute.hosts else compute.hosts[0]
+        return vim.ResourcePool(compute.pool, stub), vim.HostSystem(host, stub)
+
+
+def _own(source: Mapping[str, Element], clone: Editing) -> Any:
+    """The ``vim.vm.ConfigSpec`` that gives a clone what is its own, and what its source is called."""
+    taken = {text(device, "macAddress") for device in children(source.get("config.hardware.device"))} - {""}
+    theirs = kept.of(source.get("config.extraConfig"))
+    created = {next(files(disk), "") for disk in clone.devices if child(disk, "capacityInKB") is not None} - {""}
+    # The ceilings are those of the snapshot that it is a clone of.
+    ours = theirs if clone.ours == kept.NOTHING else clone.ours
+    return vim.vm.ConfigSpec(
+        annotation=text(source.get("config.annotation")),
+        extraConfig=[kept.option(attrs.evolve(ours, tags=theirs.tags, created=frozenset(created)))],
+        deviceChange=[
+            _with_mac_of_its_own(clone.decoded(card)) for card in clone.devices if text(card, "macAddress") in taken
+        ],
+    )
+
+
+def _with_mac_of_its_own(card: Any) -> Any:
+    """VCenter gives a clone's cards new addresses, but for those that somebody chose."""
+    card.addressType, card.macAddress = "generated", None
+    return edited(card)

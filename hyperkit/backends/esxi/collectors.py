@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 from lxml import etree
@@ -49,23 +49,19 @@ class Collectors:
 
     def take(self) -> tuple[str, int]:
         """The id of a collector without filters, and the session it belongs to."""
-        generation = self._connection.stub.generation
+        stub = self._connection.stub
         with self._lock:
             left, self._left = self._left, []
-            while self._free:
-                found = self._free.pop()
-                if found[1] == generation:
-                    break
-            else:
-                found = None
-        for id, of in left:
-            if of == generation:
+            self._free = [collector for collector in self._free if collector[1] == stub.generation]
+            found = self._free.pop() if self._free else None
+        for collector, generation in left:
+            if generation == stub.generation:
                 with suppress(vmodl.fault.ManagedObjectNotFound):
-                    _PC(id, self._connection.stub).DestroyPropertyCollector()
+                    _PC(collector, stub).DestroyPropertyCollector()
         if found is not None:
             return found
-        collector = self._connection.content.propertyCollector.CreatePropertyCollector()
-        return collector._moId, self._connection.stub.generation
+        made = self._connection.content.propertyCollector.CreatePropertyCollector()
+        return made._moId, stub.generation
 
     def give_back(self, collector: tuple[str, int]) -> None:
         """It has no filter any more."""
@@ -112,9 +108,7 @@ class Watch:
         """
         stub = self._connection.stub
         options = _PC.WaitOptions(maxWaitSeconds=seconds)
-        with stub.answer(
-            _PC(self._collector[0], stub), _PC.WaitForUpdatesEx, self._version, options
-        ) as body:
+        with stub.answer(_PC(self._collector[0], stub), _PC.WaitForUpdatesEx, self._version, options) as body:
             parser = etree.XMLParser(resolve_entities=False, no_network=True)
             answer = etree.parse(body, parser).getroot()
         result = next(answer.iter(NS + "returnval"), None)
@@ -133,8 +127,7 @@ class Watch:
 
 
 def _update(found: Element) -> Update:
-    obj = child(found, "obj")
-    assert obj is not None  # the schema has it required
+    (obj,) = children(found, "obj")
     return Update(
         ref=Ref(kind=obj.get("type", ""), id=obj.text or ""),
         values=dict(_changes(found)),

@@ -9,10 +9,11 @@ from pyVmomi import VmomiSupport, vim, vmodl
 
 import hyperkit
 from hyperkit.backends.esxi.collectors import Collectors
+from hyperkit.backends.esxi.elements import managed
 from hyperkit.backends.esxi.errors import translate
 from hyperkit.backends.esxi.login import login_for
 from hyperkit.backends.esxi.properties import Properties
-from hyperkit.backends.esxi.scope import Ref, Scope, Tree
+from hyperkit.backends.esxi.scope import Facts, Ref, Scope, Tree
 from hyperkit.backends.esxi.stub import Stub
 from hyperkit.backends.esxi.transport import Trust
 from hyperkit.driver import Target
@@ -21,8 +22,8 @@ from hyperkit.errors import BackendError, ConnectionFailed, ConnectionLost, Inva
 T = TypeVar("T")
 
 _OPTIONS = ("thumbprint", "auth")
-_OLDER = "vim.version.version5"
-"""vSphere 4.0's API."""
+_FIRST = ("vim.version.version12", "vim.version.version7", "vim.version.version5")
+"""The APIs of vSphere 6.7, 5.0 and 4.0, in which a host is asked for its own: it refuses one that is too new for it."""
 _LONGEST_WAIT = 20
 """Seconds for which a host is asked to keep an answer back until something happens: proxies end what is longer."""
 
@@ -34,7 +35,9 @@ class Connection:
         target: where, as whom.
         stub: what managed objects call through: ``vim.VirtualMachine(vm_id, connection.stub).PowerOnVM_Task()``.
         content: the service's managers and roots, read once.
+        api: the version of the API that the host tells, as four numbers.
         scope: what of the inventory this connection is about.
+        facts: what its machines said when it was opened.
         properties: reads of the inventory.
         collectors: what waits for changes.
         identity: stable id of the host, or of the vCenter and the scope.
@@ -42,7 +45,7 @@ class Connection:
     """
 
     def __init__(self, target: Target) -> None:
-        """Connect, log in and find what the URL names: in three round trips.
+        """Connect, log in and find what the URL names: in three round trips, with a host older than 6.7 in four.
 
         Raises:
             InvalidRequest: an option or a path that means nothing here, or the scheme of the other kind of host.
@@ -64,40 +67,44 @@ class Connection:
                 self._check_kind()
                 self._log_in()
             self.stub.renewed_by(self._begin_anew)
-            self.scope, self.identity = self._find()
+            self._find()
         except BaseException:
             self.close()
             raise
 
     content: Any
+    api: tuple[int, ...]
     scope: Scope
+    facts: Facts
     identity: str
 
     def _greet(self) -> Any:
         """Ask for the service's content, and speak its version of the API from here on."""
         try:
             content = self._content()
-            self.stub.ComputeVersionInfo(_version(content.about.apiVersion))
-        except (ConnectionLost, BackendError) as error:
+            self.api = _numbers(content.about.apiVersion)
+            self.stub.speak(_version(self.api))
+        except (ConnectionLost, BackendError, vmodl.RuntimeFault) as error:
             raise ConnectionFailed(f"no vSphere API at {self.target.host}: {error}") from error
         self.stub.collector = content.propertyCollector._moId
         return content
 
     def _content(self) -> Any:
-        try:
-            return self.native.RetrieveContent()
-        except vmodl.RuntimeFault as error:
-            if "ersion" not in (error.msg or ""):
-                raise
-        self.stub.version, self.stub.versionId = _OLDER, '"urn:vim25/4.0"'
-        return self.native.RetrieveContent()
+        for version in _FIRST:
+            self.stub.speak(version)
+            try:
+                return self.native.RetrieveContent()
+            except vmodl.RuntimeFault as error:  # "Unsupported version URI"
+                refused = error
+        raise refused
 
     def _check_kind(self) -> None:
         target, scheme = self.target, "vcenter" if self.is_vcenter else "esxi"
         if scheme == target.scheme:
             return
         product = self.content.about.name
-        written = f"{scheme}://{target.user or 'user'}@{target.host}{'/Datacenter' if self.is_vcenter else ''}"
+        place = target.host if target.port is None else f"{target.host}:{target.port}"
+        written = f"{scheme}://{target.user or 'user'}@{place}{'/Datacenter' if self.is_vcenter else ''}"
         raise InvalidRequest(f"{target.host} is a {product}: write {written!r}", field="url")
 
     def _log_in(self) -> None:
@@ -115,14 +122,18 @@ class Connection:
         with self.stub.beginning():
             self._log_in()
 
-    def _find(self) -> tuple[Scope, str]:
+    def _find(self) -> None:
         content = self.content
-        tree = Tree.read(self.stub, content, machine=not self.is_vcenter)
+        tree = Tree.read(self.stub, content, self.api)
         if self.is_vcenter:
-            scope = tree.scope(self.target.path)
-            return scope, f"{content.about.instanceUuid or self.target.host}/{scope.root.id}"
-        scope = tree.whole(Ref(kind="Folder", id=content.rootFolder._moId))
-        return scope, tree.machine or self.target.host
+            self.scope = tree.scope(self.target.path)
+        else:
+            self.scope = tree.whole(Ref(kind="Folder", id=content.rootFolder._moId))
+        self.facts = tree.facts(self.scope)
+        if self.is_vcenter:
+            self.identity = f"{content.about.instanceUuid or self.target.host}/{self.scope.root.id}"
+        else:
+            self.identity = self.facts.uuid or self.target.host
 
     def renewing(self, work: Callable[[], T]) -> T:
         """Do something with objects that belong to the session (views, collectors, filters); if it was renewed
@@ -148,7 +159,7 @@ class Connection:
 
     def vm(self, vm_id: str) -> Any:
         """The managed object of a VM; no call is made."""
-        return vim.VirtualMachine(vm_id, self.stub)
+        return managed("VirtualMachine", vm_id, self.stub)
 
     def close(self) -> None:
         """Log out, of which a host that is gone keeps nobody. May be called twice, and raises nothing."""
@@ -173,9 +184,8 @@ def _check(target: Target) -> None:
         )
 
 
-def _version(told: str) -> str:
+def _version(host: tuple[int, ...]) -> str:
     """The newest version of the API that both pyVmomi and a host know."""
-    host = _numbers(told)
     known = {
         _numbers(name.removeprefix("vim25/")): version
         for name, version in VmomiSupport.versionMap.items()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
 from typing import NoReturn
 
 from pyVmomi import vim
 
+from hyperkit.backends.esxi import files, transfers
 from hyperkit.backends.esxi.connection import Connection
 from hyperkit.backends.esxi.elements import text
 from hyperkit.backends.esxi.tasks import Work, finished
+from hyperkit.backends.esxi.undo import datacenter
 from hyperkit.backends.esxi.usb_keys import presses
 from hyperkit.errors import TaskFailed, Unsupported
-from hyperkit.guest_records import DisplayRecord
 from hyperkit.specs import KeySpec
-from hyperkit.streams import ByteStream
 
 
 class Consoles:
@@ -31,10 +31,12 @@ class Consoles:
         connection = self._connection
         path = text((yield connection.vm(vm_id).CreateScreenshot_Task()))
         try:
-            return _read(connection, path)
+            picture = io.BytesIO()
+            transfers.download(connection, files.parse(path, "path"), picture)
+            return picture.getvalue()
         finally:
-            datacenter = vim.Datacenter(connection.scope.datacenter, connection.stub)
-            yield connection.content.fileManager.DeleteDatastoreFile_Task(path, datacenter)
+            manager = vim.FileManager(connection.content.fileManager._moId, connection.stub)
+            yield manager.DeleteDatastoreFile_Task(path, datacenter(connection))
 
     def send_keys(self, vm_id: str, keys: KeySpec) -> None:
         """One call. How long a key is held the host chooses."""
@@ -43,12 +45,12 @@ class Consoles:
         if taken < len(events):
             raise TaskFailed(f"the VM took {taken} of {len(events)} presses of keys")
 
-    def displays(self, vm_id: str) -> Sequence[DisplayRecord]:
-        _refuse("display")
+    def displays(self, *_: object, **__: object) -> NoReturn:
+        """Not reached."""
+        raise Unsupported("vSphere's displays are for its own clients", capability="display")
 
-    def serial(self, vm_id: str, take: bool) -> ByteStream:
-        _refuse("serial_console")
-
-
-def _refuse(capability: str) -> NoReturn:
-    raise Unsupported("vSphere has no such way to a VM", capability=capability)
+    def serial(self, *_: object, **__: object) -> NoReturn:
+        """Not reached."""
+        raise Unsupported(
+            "vSphere's serial ports lead to files, pipes and networks of the host", capability="serial_console"
+        )

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from hyperkit.backends.esxi.connection import Connection
+from hyperkit.backends.esxi.elements import flag, number, text
+from hyperkit.backends.esxi.names import from_vsphere
+from hyperkit.backends.esxi.properties import Found
 from hyperkit.records import DatastoreRecord
+
+if TYPE_CHECKING:
+    from hyperkit.backends.esxi.connection import Connection
+
+_PATHS = ("name", "summary")
 
 
 class Datastores:
-    """Datastores."""
+    """See `hyperkit.driver.DatastorePort`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def list(self) -> Sequence[DatastoreRecord]:
-        raise AssertionError("under construction")
+        """Those of the scope, with one call."""
+        return [_record(found) for found in self._connection.properties.all("Datastore", _PATHS)]
 
     def get(self, datastore_id: str) -> DatastoreRecord:
-        raise AssertionError("under construction")
+        """One, with one call.
+
+        Raises:
+            vmodl.fault.ManagedObjectNotFound: there is none of this id.
+        """
+        return _record(self._connection.properties.one("Datastore", datastore_id, _PATHS))
+
+
+def _record(found: Found) -> DatastoreRecord:
+    """Of one that no host reaches, vSphere has sizes of zero, or the last that it knew."""
+    summary = found.values.get("summary")
+    return DatastoreRecord(
+        id=found.ref.id,
+        name=from_vsphere(text(found.values.get("name"))),
+        kind=text(summary, "type"),
+        path=text(summary, "url"),
+        capacity=number(summary, "capacity") or 0,
+        free=number(summary, "freeSpace") or 0,
+        accessible=flag(summary, "accessible") or False,
+    )

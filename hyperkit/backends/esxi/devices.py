@@ -11,11 +11,9 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from hyperkit.backends.esxi.elements import Element, child, children, fields, flag, kind, number, text
+from hyperkit.backends.esxi.networks import link_of_unplugged
 from hyperkit.records import CdromRecord, DiskRecord, NicRecord
 from hyperkit.specs import DiskBus, DiskFormat
-
-UNPLUGGED = "hyperkit/unplugged"
-"""The ``externalId`` of a card that is on no switch: vSphere has no card without a network."""
 
 BUSES: Mapping[str, DiskBus] = {
     "VirtualIDEController": DiskBus.IDE,
@@ -142,14 +140,15 @@ def nic(
     """A network card, of its type and fields."""
     key = text(device.get("key"))
     backing = device.get("backing")
-    switch = None if text(device.get("externalId")).startswith(UNPLUGGED) else network_id(backing)
+    unplugged = link_of_unplugged(text(device.get("externalId")))
+    switch = network_id(backing) if unplugged is None else None
     return NicRecord(
         id=key,
         mac=text(device["macAddress"]).lower(),
         switch_id=switch,
         switch=(networks.get(switch) or text(backing, "deviceName") or None) if switch else None,
-        model=type_.removeprefix("Virtual").lower(),
-        link_up=link_up(device.get("connectable"), running),
+        model=type_.removeprefix("Virtual").removesuffix("EthernetCard").lower(),
+        link_up=link_up(device.get("connectable"), running) if unplugged is None else unplugged,
         addresses=addresses.get(key, ()),
     )
 

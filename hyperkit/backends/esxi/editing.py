@@ -14,7 +14,6 @@ from hyperkit.backends.esxi.devices import present
 from hyperkit.backends.esxi.elements import Element, child, children, text
 from hyperkit.backends.esxi.kept import Kept
 from hyperkit.backends.esxi.names import from_vsphere
-from hyperkit.backends.esxi.reader import option
 from hyperkit.errors import InvalidState
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Editing:
             home=text(values.get("config.files.vmPathName")),
             has_snapshots=next(children(values.get("snapshot")), None) is not None,
             devices=tuple(present(values.get("config.hardware"))),
-            ours=kept.parse(option(values.get("config.extraConfig"), kept.KEY)),
+            ours=kept.of(values.get("config.extraConfig")),
         )
 
     def device(self, key: str, field: str) -> Element | None:
@@ -102,7 +101,7 @@ class Editing:
         """
         spec = vim.vm.ConfigSpec(deviceChange=list(changes))
         if ours is not None and ours != self.ours:
-            spec.extraConfig = [vim.option.OptionValue(key=kept.KEY, value=ours.text())]
+            spec.extraConfig = [kept.option(ours)]
             spec.changeVersion = self.version or None
         yield self.connection.vm(self.vm_id).ReconfigVM_Task(spec)
 

@@ -8,15 +8,17 @@ does not know.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
+from xml.sax.saxutils import escape
 
 from lxml import etree
 from lxml.etree import _Element as Element
+from pyVmomi.VmomiSupport import GetWsdlType
 
 from hyperkit.errors import BackendError, ConnectionLost
 
 NS = "{urn:vim25}"
-__all__ = ["NS", "Element", "child", "children", "fields", "flag", "kind", "number", "parse", "text"]
+__all__ = ["NS", "Element", "child", "children", "fields", "flag", "kind", "managed", "number", "parse", "text"]
 
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _BODY = "{http://schemas.xmlsoap.org/soap/envelope/}Body"
@@ -54,6 +56,14 @@ def parse(body: IO[bytes]) -> Element:
     if envelope is None or not len(envelope):
         raise ConnectionLost("the host's answer is no SOAP envelope")
     return envelope[0]
+
+
+def managed(kind: str, id: str, stub: Any = None) -> Any:
+    """PyVmomi's object of this type and id, which writes ids into its requests as they stand: this one is escaped.
+
+    An ESXi host makes ids of names (``HaNetwork-R&D``), and anybody can ask for an id that there never was.
+    """
+    return GetWsdlType("urn:vim25", kind)(escape(id), stub)
 
 
 def kind(element: Element) -> str:

@@ -27,8 +27,6 @@ log = logging.getLogger("hyperkit")
 
 Sink = Callable[[Change | Occurrence | HyperkitError], None]
 
-_WAIT = 60
-"""Seconds that the host is asked to wait for changes: a call for each of it keeps the session from being idle."""
 _ONE_BY_ONE = 8
 """VMs that are read one by one when they have changed; of more, all are read at once."""
 _RETRY = 1.0
@@ -94,8 +92,6 @@ class _Watch:
         self._known: dict[str, VMRecord] = {}
         self._read_to: int | None = None
         self._lost: float | None = None
-        timeout = connection.target.timeout
-        self._seconds = _WAIT if timeout is None else max(1, min(_WAIT, int(timeout / 2)))
         self._thread = threading.Thread(target=self._run, name="hyperkit-events", daemon=True)
         self._thread.start()
 
@@ -159,7 +155,7 @@ class _Watch:
             self._sweep(feed)
             while self._wanted:
                 self._admit(feed)
-                self._tell_all(feed, feed.updates(self._seconds))
+                self._tell_all(feed, feed.updates(self._connection.longest_wait))
                 self._lost = None
         except Exception as error:
             return self._failed(error)

@@ -6,17 +6,17 @@ the event log, and so does what changes no property: a reset.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from lxml import etree
 from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import GetWsdlType
 
-from hyperkit.backends.esxi.elements import NS, Element, child, children, flag, kind, number, text
-from hyperkit.errors import ConnectionLost, HyperkitError
+from hyperkit.backends.esxi.elements import Element, child, children, flag, kind, number, parse, text
+from hyperkit.backends.esxi.properties import Hop, below
+from hyperkit.errors import HyperkitError
 from hyperkit.states import PowerState
 
 if TYPE_CHECKING:
@@ -100,14 +100,13 @@ class Feed:
     """
 
     def __init__(self, connection: Connection) -> None:
-        """Six calls, and what changes from then on is told."""
+        """Seven calls, and what changes from then on is told."""
         self._connection = connection
         self._version = ""
         self._collector = connection.content.propertyCollector.CreatePropertyCollector()
         self._made: list[Any] = [self._collector.DestroyPropertyCollector]
         try:
             self._watch_vms()
-            self._watch_autostart()
             self._history = self._watch_events()
             self.updates(0)  # all there is
         except BaseException:
@@ -115,20 +114,13 @@ class Feed:
             raise
 
     def _watch_vms(self) -> None:
-        content, root = self._connection.content, self._connection.scope.root
-        container = GetWsdlType("urn:vim25", root.kind)(root.id, self._connection.stub)
-        view = content.viewManager.CreateContainerView(container, [vim.VirtualMachine], True)
-        self._made.append(view.DestroyView)
-        through = _PC.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)
-        self._filter([_PC.ObjectSpec(obj=view, skip=True, selectSet=[through])], vim.VirtualMachine, WATCHED)
-
-    def _watch_autostart(self) -> None:
         """Which VMs start with their host stands with the host."""
-        path = "configManager.autoStartManager"
-        found = self._connection.properties.all("HostSystem", [path])
-        managers = [vim.host.AutoStartManager(text(host.values[path])) for host in found if path in host.values]
-        if managers:
-            self._filter([_PC.ObjectSpec(obj=each) for each in managers], vim.host.AutoStartManager, ["config"])
+        root = self._connection.scope.root
+        container = GetWsdlType("urn:vim25", root.kind)(root.id, self._connection.stub)
+        view = self._connection.content.viewManager.CreateContainerView(container, [vim.VirtualMachine], True)
+        self._made.append(view.DestroyView)
+        autostart = Hop("VirtualMachine", "runtime.host", (Hop("HostSystem", "configManager.autoStartManager"),))
+        self._filter(below(view, [autostart], {"VirtualMachine": WATCHED, "HostAutoStartManager": ("config",)}))
 
     def _watch_events(self) -> Any:
         """The collector of events, if the host has any."""
@@ -145,12 +137,12 @@ class Feed:
         )
         self._made.append(history.DestroyCollector)
         history.SetCollectorPageSize(_PAGE)
-        self._filter([_PC.ObjectSpec(obj=history)], vim.event.EventHistoryCollector, ["latestPage"])
+        page = _PC.PropertySpec(type=vim.event.EventHistoryCollector, all=False, pathSet=["latestPage"])
+        self._filter(_PC.FilterSpec(objectSet=[_PC.ObjectSpec(obj=history)], propSet=[page]))
         return history
 
-    def _filter(self, objects: Sequence[Any], type_: Any, paths: Sequence[str]) -> None:
-        wanted = _PC.PropertySpec(type=type_, all=False, pathSet=list(paths))
-        self._collector.CreateFilter(_PC.FilterSpec(objectSet=objects, propSet=[wanted]), False)
+    def _filter(self, wanted: Any) -> None:
+        self._collector.CreateFilter(wanted, False)
 
     def updates(self, seconds: int) -> Updates:
         """What changed since the last call; waits this long for anything to change."""
@@ -182,7 +174,7 @@ class Feed:
         stub, options = self._connection.stub, _PC.WaitOptions(maxWaitSeconds=seconds)
         try:
             with stub.answer(self._collector, _PC.WaitForUpdatesEx, self._version, options) as body:
-                told = _parsed(body)
+                told = child(parse(body), "returnval")
         except vmodl.fault.RequestCanceled:
             return False
         self._version = text(told, "version") or self._version
@@ -192,15 +184,6 @@ class Feed:
                 if ref is not None:
                     updates.add(ref.get("type", ""), ref.text or "", text(update, "kind") != "leave")
         return bool(flag(told, "truncated"))
-
-
-def _parsed(body: IO[bytes]) -> Element | None:
-    """The ``UpdateSet`` of an answer; None if there is none."""
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False)
-    try:
-        return etree.parse(body, parser).getroot().find(f".//{NS}returnval")
-    except etree.XMLSyntaxError as error:
-        raise ConnectionLost(f"the host's answer broke off, or is no XML: {error.msg}") from error
 
 
 def _notes(page: Element | None) -> Iterator[Note]:

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import attrs
 from pyVmomi import vim
 
-from hyperkit.backends.esxi.elements import children, kind, number, text
+from hyperkit.backends.esxi import browse
 from hyperkit.backends.esxi.tasks import Work
 from hyperkit.checks import refuse
 from hyperkit.errors import NotFound
-from hyperkit.units import KiB
 
 if TYPE_CHECKING:
     from hyperkit.backends.esxi.connection import Connection
-
-_PATTERN_CHARACTERS = re.compile(r"[*?\[\]\\]")
 
 
 class Path(NamedTuple):
@@ -38,6 +35,11 @@ class Path(NamedTuple):
     def parent(self) -> str:
         """The path of the directory."""
         return f"[{self.store}] {self.directory}".rstrip()
+
+    @property
+    def text(self) -> str:
+        """The whole path."""
+        return f"[{self.store}] {self.directory}/{self.name}" if self.directory else f"[{self.store}] {self.name}"
 
 
 @attrs.frozen(kw_only=True)
@@ -95,34 +97,11 @@ def look(connection: Connection, browsers: Mapping[str, str], fields: Mapping[st
 
 
 def _search(connection: Connection, browser: str, parent: str, names: Iterable[str]) -> Work[dict[str, File]]:
-    search = vim.host.DatastoreBrowser
-    spec = search.SearchSpec(
-        query=[
-            search.VmDiskQuery(
-                details=search.VmDiskQuery.Details(
-                    diskType=False, capacityKb=True, hardwareVersion=False, controllerType=False, diskExtents=False
-                )
-            ),
-            search.FolderQuery(),
-            search.Query(),
-        ],
-        details=search.FileInfo.Details(fileType=True, fileSize=False, modification=False, fileOwner=False),
-        matchPattern=[_PATTERN_CHARACTERS.sub("?", name) for name in names],
-        searchCaseInsensitive=False,
-    )
     try:
-        result = yield vim.host.DatastoreBrowser(browser, connection.stub).SearchDatastore_Task(parent, spec)
+        entries = yield from browse.search(connection, browser, parent, [browse.literal(name) for name in names])
     except vim.fault.FileNotFound:  # of the directory itself
         return {}
-    there: dict[str, File] = {}
-    for each in children(result, "file"):
-        capacity = number(each, "capacityKb")
-        file = File(
-            directory=kind(each) == "FolderFileInfo", capacity=None if capacity is None else capacity * KiB
-        )
-        if capacity is not None or text(each, "path") not in there:  # a disk may be told as any file, too
-            there[text(each, "path")] = file
-    return there
+    return {entry.name: File(directory=entry.is_directory, capacity=entry.capacity) for entry in entries}
 
 
 def check_disk(path: str, field: str, file: File) -> None:

@@ -121,10 +121,8 @@ _ALIASES = {
     "sle": "sles",
     "amzn": "amazonlinux",
 }
-_OWN = {value.lower(): value for value in vim.vm.GuestOsDescriptor.GuestOsIdentifier.values}
-_SHORT = {
-    guest_id: short for family in reversed(_FAMILIES) for short, guest_id, _ in family if guest_id != DEFAULT
-}
+_OWN: dict[str, str] = {value.lower(): value for value in vim.vm.GuestOsDescriptor.GuestOsIdentifier.values}
+_SHORT = {guest_id: short for family in reversed(_FAMILIES) for short, guest_id, _ in family if guest_id != DEFAULT}
 
 
 def guest_id(hint: str, api_version: str) -> str:

@@ -7,18 +7,15 @@ while a snapshot is taken: `Capabilities` says no to both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from ipaddress import ip_address
+from collections.abc import Sequence
 from typing import NoReturn
 
+from hyperkit.backends.esxi import addresses
 from hyperkit.backends.esxi.connection import Connection
 from hyperkit.backends.esxi.elements import Element, children, number, text
 from hyperkit.errors import AgentUnavailable, Timeout, Unsupported
-from hyperkit.guest_records import CommandResult, FilesystemRecord, GuestRecord
-from hyperkit.ids import normalize_mac
-from hyperkit.jobs import Job
+from hyperkit.guest_records import FilesystemRecord, GuestRecord
 from hyperkit.records import AddressRecord
-from hyperkit.specs import CommandSpec
 
 _POWER, _RUNNING, _HEARTBEAT = "runtime.powerState", "guest.toolsRunningStatus", "guestHeartbeatStatus"
 _TOLD = ("guest.hostName", "guest.guestId", "guest.guestFamily", "guest.guestFullName", "guest.disk")
@@ -37,14 +34,16 @@ class Guests:
         values = self._connection.properties.one("VirtualMachine", vm_id, [_POWER, "guest.net"]).values
         if text(values.get(_POWER)) != "poweredOn":
             return []
-        return [record for _, record in addresses(values.get("guest.net"))]
+        return [record for _, record in addresses.of(values.get("guest.net"))]
 
     def ping(self, vm_id: str, timeout: float) -> None:
         """One call: Tools send a heartbeat, and the host tells whether it hears it."""
+        del timeout  # the guest is not asked
         check_tools(self._connection, vm_id)
 
     def info(self, vm_id: str, timeout: float) -> GuestRecord:
         """Two calls."""
+        del timeout
         check_tools(self._connection, vm_id)
         values = self._connection.properties.one("VirtualMachine", vm_id, [*_TOLD, "config.extraConfig"]).values
         detailed = _detailed(values.get("config.extraConfig"))
@@ -58,18 +57,15 @@ class Guests:
             filesystems=tuple(_filesystem(disk) for disk in children(values.get("guest.disk"))),
         )
 
-    def execute(self, vm_id: str, command: CommandSpec) -> Job[CommandResult]:
-        _refuse("guest_exec")
+    def execute(self, *_: object, **__: object) -> NoReturn:
+        """Not reached."""
+        raise Unsupported("VMware Tools run commands only as an account of the guest's own", capability="guest_exec")
 
-    def freeze(self, vm_id: str, timeout: float) -> int:
-        _refuse("guest_freeze")
+    def freeze(self, *_: object, **__: object) -> NoReturn:
+        """Not reached."""
+        raise Unsupported("VMware Tools hold writes only while a snapshot is taken", capability="guest_freeze")
 
-    def thaw(self, vm_id: str, timeout: float) -> None:
-        _refuse("guest_freeze")
-
-
-def _refuse(capability: str) -> NoReturn:
-    raise Unsupported("VMware Tools do this for nobody without an account of the guest's", capability=capability)
+    thaw = freeze
 
 
 def check_tools(connection: Connection, vm_id: str) -> None:
@@ -90,27 +86,9 @@ def check_tools(connection: Connection, vm_id: str) -> None:
             current="no VMware Tools",
         )
     if text(values.get(_HEARTBEAT)) == "red":
-        raise Timeout("VMware Tools run in the guest, and their heartbeat has stopped: the guest hangs, or is overloaded")
-
-
-def addresses(net: Element | None) -> Iterator[tuple[str, AddressRecord]]:
-    """The addresses in ``guest.net``, each with the key of its card; loopback and link-local left out.
-
-    Tools tell of bridges and tunnels inside the guest too, which have no card.
-    """
-    for card in children(net):
-        key, mac = text(card, "deviceConfigId"), normalize_mac(text(card, "macAddress"))
-        if mac is None or key.startswith("-"):
-            continue
-        told = [(text(each, "ipAddress"), number(each, "prefixLength")) for each in children(card, "ipConfig")]
-        # Tools before 4.1 tell no ipConfig.
-        for value, prefix in told or [(each.text or "", None) for each in children(card, "ipAddress")]:
-            try:
-                address = ip_address(value.partition("%")[0])
-            except ValueError:
-                continue  # the guest may say anything
-            if not (address.is_loopback or address.is_link_local or address.is_unspecified):
-                yield key, AddressRecord(mac=mac, address=str(address), prefix=prefix, source="agent")
+        raise Timeout(
+            "VMware Tools run in the guest, and their heartbeat has stopped: the guest hangs, or is overloaded"
+        )
 
 
 def _os_id(family: str, guest_id: str) -> str:

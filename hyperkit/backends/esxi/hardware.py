@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 from pyVmomi import vim
 
 from hyperkit.backends.esxi import allocation, guest_ids, kept, names
+from hyperkit.backends.esxi.elements import Element, child, kind, number, text
 from hyperkit.backends.esxi.kept import Kept
 from hyperkit.checks import refuse
 from hyperkit.specs import DEFAULT_ALLOCATION, BootDevice, CpuTopology, Firmware, VMSpec
@@ -92,10 +93,16 @@ def new(spec: VMSpec, *, path: str, uuid: str, mhz: int, api_version: str, creat
         max_cpus=ceiling(spec.max_cpus, spec.cpus),
         max_memory=ceiling(spec.max_memory, spec.memory),
         guest_os=guest_ids.worth_keeping(spec.guest_os, guest_id),
+        boot_order=order_to_keep(spec.boot_order, _bootable(spec)),
     )
     if ours != Kept():
         config.extraConfig = [kept.option(ours)]
     return config
+
+
+def _bootable(spec: VMSpec) -> set[BootDevice]:
+    has = {BootDevice.DISK: spec.disks, BootDevice.NETWORK: spec.nics, BootDevice.CDROM: spec.cdrom or spec.iso}
+    return {kind for kind, there in has.items() if there}
 
 
 def ceiling(most: int, size: int) -> int | None:
@@ -108,42 +115,56 @@ def tpm(*, key: int = -1000) -> Any:
     return vim.vm.device.VirtualDeviceSpec(operation="add", device=vim.vm.device.VirtualTPM(key=key))
 
 
-@attrs.frozen
-class Boot:
-    """A boot order, as vSphere can have it.
+def boot_entries(order: Sequence[BootDevice], keys: Mapping[BootDevice, Sequence[int]]) -> list[Any]:
+    """What `BootOptions.bootOrder` is, of the devices that the VM has, by their keys.
 
-    Attributes:
-        entries: of `BootOptions.bootOrder`. A single empty one means the firmware's own (``govc device.boot -order -``).
-        kept: for `Kept.boot_order`.
+    A single empty entry means the firmware's own order (``govc device.boot -order -``).
     """
-
-    entries: list[Any]
-    kept: tuple[str, ...]
-
-
-def boot(order: Sequence[BootDevice], keys: Mapping[BootDevice, Sequence[int]]) -> Boot:
-    """A boot order, of the devices that the VM has, by their keys."""
     options = vim.vm.BootOptions
     entries: list[Any] = []
-    for kind in order:
-        if kind is BootDevice.DISK:
-            entries += [options.BootableDiskDevice(deviceKey=key) for key in keys[kind]]
-        elif kind is BootDevice.NETWORK:
-            entries += [options.BootableEthernetDevice(deviceKey=key) for key in keys[kind]]
-        elif keys[kind]:
+    for boot in order:
+        if boot is BootDevice.DISK:
+            entries += [options.BootableDiskDevice(deviceKey=key) for key in keys[boot]]
+        elif boot is BootDevice.NETWORK:
+            entries += [options.BootableEthernetDevice(deviceKey=key) for key in keys[boot]]
+        elif keys[boot]:
             entries.append(options.BootableCdromDevice())
-    lacking = tuple(order) != DEFAULT_BOOT and not all(keys[kind] for kind in order)
-    return Boot(entries or [options.BootableDevice()], tuple(kind.value for kind in order) if lacking else ())
+    return entries or [options.BootableDevice()]
 
 
-def scaled(before: Any, *, old: int, new: int) -> Any:
-    """A ``ResourceAllocationInfo`` for another number of CPUs or size of memory: a custom weight is per unit.
+def order_to_keep(order: Sequence[BootDevice], present: Collection[BootDevice]) -> tuple[str, ...]:
+    """What `Kept.boot_order` is for a VM that has such devices."""
+    said = tuple(order) == DEFAULT_BOOT or all(kind in present for kind in order)
+    return () if said else tuple(kind.value for kind in order)
 
-    Args:
-        before: the info as it is, as pyVmomi has it.
+
+def boot_keys(devices: Iterable[Element]) -> dict[BootDevice, list[int]]:
+    """The keys of a VM's devices that it can boot from."""
+    keys: dict[BootDevice, list[int]] = {kind: [] for kind in BootDevice}
+    for device in devices:
+        key = number(device, "key") or 0
+        if child(device, "capacityInKB") is not None:
+            keys[BootDevice.DISK].append(key)
+        elif child(device, "macAddress") is not None:
+            keys[BootDevice.NETWORK].append(key)
+        elif kind(device) == "VirtualCdrom":
+            keys[BootDevice.CDROM].append(key)
+    return keys
+
+
+def scaled(info: Element | None, *, old: int, new: int) -> Any:
+    """A ``ResourceAllocationInfo`` for another number of CPUs or size of memory, since a custom weight is of the whole.
+
+    None where the weight is one of vSphere's levels, which are per CPU and MB.
     """
-    shares = vim.SharesInfo(level="custom", shares=max(1, round(before.shares.shares * new / old)))
-    return vim.ResourceAllocationInfo(reservation=before.reservation, limit=before.limit, shares=shares)
+    if text(info, "shares", "level") != "custom":
+        return None
+    shares = max(1, round((number(info, "shares", "shares") or 1) * new / old))
+    return vim.ResourceAllocationInfo(
+        reservation=number(info, "reservation"),
+        limit=number(info, "limit"),
+        shares=vim.SharesInfo(level="custom", shares=shares),
+    )
 
 
 def keep(ours: Kept, **changes: Any) -> list[Any]:

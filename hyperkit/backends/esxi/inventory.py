@@ -9,16 +9,20 @@ What it costs in calls, for n VMs and pages of m::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from pyVmomi import vmodl
 
 from hyperkit.backends.esxi import reader, states
 from hyperkit.backends.esxi.elements import text
-from hyperkit.backends.esxi.properties import Found, Hop
+from hyperkit.backends.esxi.properties import Found, Hop, only
 from hyperkit.records import PowerRecord, VMRecord
 
 if TYPE_CHECKING:
     from hyperkit.backends.esxi.connection import Connection
+
+T = TypeVar("T")
 
 _VM = "VirtualMachine"
 _POWER = ("runtime.powerState", "runtime.connectionState")
@@ -38,12 +42,13 @@ class Inventory:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._kept = reader.KEPT
 
     def list(self) -> Sequence[VMRecord]:
         """All VMs of the scope."""
         properties = self._connection.properties
         references = self._references(properties.around(_VM, _HOPS, _REFERENCES))
-        return [reader.record(found, references) for found in properties.all(_VM, reader.PATHS)]
+        return self._reading(lambda paths: [reader.record(one, references) for one in properties.all(_VM, paths)])
 
     def get(self, vm_id: str) -> VMRecord:
         """One VM.
@@ -51,10 +56,13 @@ class Inventory:
         Raises:
             vmodl.fault.ManagedObjectNotFound: there is none of this id.
         """
-        paths = {_VM: reader.PATHS, **_REFERENCES}
-        found = list(self._connection.properties.around_these(_VM, [vm_id], _HOPS, paths))
-        (vm,) = (one for one in found if one.ref.kind == _VM)
-        return reader.record(vm, self._references(found))
+
+        def read(paths: Sequence[str]) -> list[Found]:
+            wanted = {_VM: paths, **_REFERENCES}
+            return list(self._connection.properties.around_these(_VM, [vm_id], _HOPS, wanted))
+
+        found = self._reading(read)
+        return reader.record(only(found, _VM, vm_id), self._references(found))
 
     def power(self, vm_id: str) -> PowerRecord:
         """What one VM is doing.
@@ -64,6 +72,16 @@ class Inventory:
         """
         values = self._connection.properties.one(_VM, vm_id, _POWER).values
         return states.power(*(text(values.get(path)) for path in _POWER))
+
+    def _reading(self, read: Callable[[Sequence[str]], T]) -> T:
+        """Read by these paths; a host that does not know the shorter one is asked for the longer from then on."""
+        try:
+            return read((*reader.PATHS, self._kept))
+        except vmodl.query.InvalidProperty:
+            if self._kept == reader.OPTIONS:
+                raise
+        self._kept = reader.OPTIONS
+        return read((*reader.PATHS, self._kept))
 
     def _references(self, found: Iterable[Found]) -> reader.References:
         return reader.references(found, named=self._connection.is_vcenter)

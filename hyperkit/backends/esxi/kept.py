@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from pyVmomi import vim
 
-from hyperkit.backends.esxi.elements import Element, children, text
+from hyperkit.backends.esxi.elements import Element, kind, text
 
 KEY = "hyperkit"
 
@@ -75,8 +75,13 @@ def parse(text: str) -> Kept:
 
 
 def of(options: Element | None) -> Kept:
-    """What is kept among a VM's options (``config.extraConfig``)."""
-    return parse(next((text(each, "value") for each in children(options) if text(each, "key") == KEY), ""))
+    """What is kept among a VM's options: ``config.extraConfig``, or the one of them that is ours."""
+    if options is None:
+        return NOTHING
+    for each in (options,) if kind(options) == "OptionValue" else options:
+        if len(each) == 2 and each[0].text == KEY:  # counted off, for there are dozens of them
+            return parse(text(each[1]))
+    return NOTHING
 
 
 def option(ours: Kept) -> Any:

@@ -86,9 +86,7 @@ def _by_sspi(target: Target) -> Login:
         raise ConnectionFailed("auth=sspi needs pyspnego: pip install pyspnego") from error
 
     def login(stub: Stub, manager: str) -> None:
-        client = spnego.client(
-            target.user, target.password, hostname=target.host, service="host", protocol="negotiate"
-        )
+        client = spnego.client(target.user, target.password, hostname=target.host, service="host", protocol="negotiate")
         said = client.step()
         for _ in range(_MOST_STEPS):
             try:

@@ -118,22 +118,22 @@ def choose(connection: Connection, *, stores: Iterable[str], named: Iterable[str
     known = {store.name: store for store in map(_store, connection.properties.all("Datastore", _STORE))}
     by_id = {store.id: store for store in known.values()}
     wanted = [*stores, *(known[name].id for name in named if name in known)]
-    for id in wanted:
-        if id not in by_id:
-            raise NotFound(f"there is no datastore {id!r}; there are {', '.join(sorted(known)) or 'none'}")
+    for store in wanted:
+        if store not in by_id:
+            raise NotFound(f"there is no datastore {store!r}; there are {', '.join(sorted(known)) or 'none'}")
     if not machines:
         raise ResourceExhausted("no machine takes VMs now: each is disconnected or in maintenance mode")
     able = [
         machine for machine in machines if machine.stores.issuperset(wanted) and machine.networks.issuperset(networks)
     ]
     if not able:
-        needed = ", ".join([*(repr(by_id[id].name) for id in wanted), *sorted(networks)])
+        needed = ", ".join([*(repr(by_id[store].name) for store in wanted), *sorted(networks)])
         raise InvalidRequest(
             f"no machine reaches all of {needed}; there are {', '.join(machine.name for machine in machines)}",
             field="disks",
         )
     for machine in sorted(able, key=lambda machine: machine.free, reverse=True):
-        usable = [by_id[id] for id in machine.stores if id in by_id and by_id[id].usable]
+        usable = [by_id[key] for key in machine.stores if key in by_id and by_id[key].usable]
         home = by_id[wanted[0]] if wanted else max(usable, key=lambda store: store.free, default=None)
         if home is not None:
             return Place(machine=machine, home=home, stores=known)
@@ -164,7 +164,7 @@ def _store(found: Found) -> Store:
     values = found.values
     return Store(
         id=found.ref.id,
-        name=from_vsphere(text(values.get("name"))),
+        name=text(values.get("name")),
         browser=text(values.get("browser")),
         free=number(values.get("summary.freeSpace")) or 0,
         usable=bool(flag(values.get("summary.accessible")))

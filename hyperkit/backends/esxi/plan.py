@@ -12,7 +12,6 @@ from pyVmomi import vim
 from hyperkit.backends.esxi.elements import Element, kind, number
 from hyperkit.backends.esxi.networks import unplugged
 from hyperkit.checks import refuse
-from hyperkit.errors import Unsupported
 from hyperkit.specs import DiskBus, DiskSpec, NicSpec
 
 CARDS: dict[str, Any] = {
@@ -101,17 +100,13 @@ class DevicePlan:
         """Add a disk; its temporary or lasting device key.
 
         Args:
-            spec: bus, size, thin, read_only are looked at.
+            spec: bus, size and thin are looked at.
             path: its file: ``[datastore1] web1/web1.vmdk``.
             create: whether the file is made with it; else it is there.
 
         Raises:
             InvalidRequest: no place is left on any controller of the bus, or the bus cannot have it.
-            Unsupported: it is to be read-only, which no virtual disk of vSphere is: ``independent_nonpersistent`` lets
-                the guest write, and forgets it.
         """
-        if spec.read_only:
-            raise Unsupported("vSphere has no read-only virtual disks", capability="read_only_disks")
         bus = self._usual_bus() if spec.bus is None else spec.bus
         if bus not in BUSES:
             refuse("bus", bus.value, f"one of {', '.join(BUSES)}; a guest's paravirtual disks are on scsi")
@@ -127,8 +122,7 @@ class DevicePlan:
         if create:
             backing.thinProvisioned = spec.thin
             backing.eagerlyScrub = False
-            # capacityInKB must be given, and knows no half kilobyte: capacityInBytes counts (vSphere 5.5 and later).
-            disk.capacityInBytes, disk.capacityInKB = spec.size, (spec.size or 0) // 1024
+            set_size(disk, spec.size or 0)
             change.fileOperation = "create"
         return self._add(change, place)
 
@@ -208,6 +202,14 @@ class DevicePlan:
             change.device.controllerKey, change.device.unitNumber = place
         self.changes.append(change)
         return key
+
+
+def set_size(disk: Any, size: int) -> None:
+    """Say how many bytes a disk has.
+
+    ``capacityInKB`` must be given and knows no half kilobyte; ``capacityInBytes``, which vSphere has since 5.5, counts.
+    """
+    disk.capacityInBytes, disk.capacityInKB = size, size // 1024
 
 
 def plug(card: Any, *, switched: bool, link_up: bool) -> None:

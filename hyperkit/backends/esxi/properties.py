@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from pyVmomi import vim, vmodl
 from pyVmomi.VmomiSupport import GetWsdlType
 
-from hyperkit.backends.esxi.elements import NS, Element, child, children, parse, text
+from hyperkit.backends.esxi.elements import NS, Element, child, children, managed, parse, text
 from hyperkit.backends.esxi.scope import Ref
 
 if TYPE_CHECKING:
@@ -54,12 +54,15 @@ class Hop:
 
 
 class Properties:
-    """Reads of the inventory. Any thread may call."""
+    """Reads of the inventory. Any thread may call.
+
+    They go by the one PropertyCollector that all sessions share: only waiting for changes needs one of its own.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._views: dict[tuple[str, Ref], Any] = {}
-        self._lock = threading.Lock()
+        self._views: dict[tuple[str, Ref], tuple[int, Any]] = {}
+        self._left: list[tuple[int, str]] = []
 
     def all(self, kind: str, paths: Sequence[str], *, under: Ref | None = None) -> Iterator[Found]:
         """Read these properties of all objects of one type in the connection's scope, or below ``under``.
@@ -67,22 +70,6 @@ class Properties:
         An object that vanishes meanwhile is left out. Pages are fetched as the iterator is consumed.
         """
         return self.around(kind, (), {kind: paths}, under=under)
-
-    def around(
-        self, kind: str, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]], *, under: Ref | None = None
-    ) -> Iterator[Found]:
-        """Read, by the types that ``paths`` names, all objects of one type and those to which they lead, each once."""
-        root = under or self._connection.scope.root
-        kept = self._views.get((kind, root))
-        if kept is not None:
-            try:
-                yield from self._read(_below(kept, hops, paths))
-            except vmodl.fault.ManagedObjectNotFound as gone:
-                if gone.obj is None or gone.obj._GetMoId() != kept._GetMoId():
-                    raise  # the root itself, say
-            else:
-                return
-        yield from self._read(_below(self._view(kind, root), hops, paths))
 
     def of(self, kind: str, ids: Sequence[str], paths: Sequence[str]) -> Iterator[Found]:
         """Read these properties of the named objects of one type, in one call, pages aside.
@@ -92,56 +79,96 @@ class Properties:
         """
         return self.around_these(kind, ids, (), {kind: paths})
 
-    def around_these(
-        self, kind: str, ids: Sequence[str], hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]
-    ) -> Iterator[Found]:
-        """Read, by the types that ``paths`` names, the named objects of one type and those to which they lead.
-
-        Raises:
-            vmodl.fault.ManagedObjectNotFound: one is not there.
-        """
-        if not ids:
-            return
-        select = _selection(hops)
-        objects = [_PC.ObjectSpec(obj=_type(kind)(one), skip=False, selectSet=select) for one in ids]
-        yield from self._read(_PC.FilterSpec(objectSet=objects, propSet=_wanted(paths)))
-
     def one(self, kind: str, id: str, paths: Sequence[str]) -> Found:
         """Read one object.
 
         Raises:
             vmodl.fault.ManagedObjectNotFound: it is not there.
         """
-        (found,) = self.of(kind, [id], paths)
-        return found
+        return only(self.of(kind, [id], paths), kind, id)
+
+    def around(
+        self, kind: str, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]], *, under: Ref | None = None
+    ) -> Iterator[Found]:
+        """Read, in one call, all objects of one type and those to which they lead, each once.
+
+        Args:
+            kind: the type to begin with.
+            hops: where its objects lead.
+            paths: what to read, by type; objects of a type that is not named are passed through.
+            under: what to look below, if not the connection's scope.
+        """
+        root = under or self._connection.scope.root
+        return self._pages(lambda: below(self._view(kind, root), hops, paths))
+
+    def around_these(
+        self, kind: str, ids: Sequence[str], hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]
+    ) -> Iterator[Found]:
+        """Read, in one call, the named objects of one type and those to which they lead, each once.
+
+        Raises:
+            vmodl.fault.ManagedObjectNotFound: one is not there.
+        """
+        if not ids:
+            return iter(())
+        select = _selection(hops)
+        objects = [_PC.ObjectSpec(obj=managed(kind, one), skip=False, selectSet=select) for one in ids]
+        wanted = _PC.FilterSpec(objectSet=objects, propSet=_wanted(paths))
+        return self._pages(lambda: wanted)
 
     def _view(self, kind: str, root: Ref) -> Any:
-        """A view of all objects of a type below one; it lives as long as the session, which may be a later one."""
-        manager = self._connection.content.viewManager
-        view = manager.CreateContainerView(_type(root.kind)(root.id, self._connection.stub), [_type(kind)], True)
-        with self._lock:
-            self._views[kind, root] = view
+        """A view of all objects of a type below one, which lives as long as the session."""
+        generation, view = self._views.get((kind, root), (None, None))
+        if generation != self._connection.stub.generation:
+            manager = self._connection.content.viewManager
+            container = managed(root.kind, root.id, self._connection.stub)
+            view = manager.CreateContainerView(container, [_type(kind)], True)
+            self._views[kind, root] = self._connection.stub.generation, view
         return view
 
-    def _read(self, wanted: Any) -> Iterator[Found]:
+    def _pages(self, wanted: Callable[[], Any]) -> Iterator[Found]:
         """Ask, and ask on as long as there is more."""
-        collector = self._connection.content.propertyCollector
-        method: Any = _PC.RetrievePropertiesEx
-        args: tuple[Any, ...] = ([wanted], _PC.RetrieveOptions(maxObjects=PAGE))
-        token = ""
+        self._cancel_left()
+        objects, token = self._connection.renewing(
+            lambda: self._page(_PC.RetrievePropertiesEx, [wanted()], _PC.RetrieveOptions(maxObjects=PAGE))
+        )
         try:
-            while True:
-                with self._connection.stub.answer(collector, method, *args) as body:
-                    objects, token = _page(parse(body))
-                yield from map(_found, objects)
-                if not token:
-                    return
+            yield from map(_found, objects)
+            while token:
                 del objects  # one page is held at a time
-                method, args = _PC.ContinueRetrievePropertiesEx, (token,)
+                objects, token = self._page(_PC.ContinueRetrievePropertiesEx, token)
+                yield from map(_found, objects)
         except GeneratorExit:
             if token:
-                collector.CancelRetrievePropertiesEx(token)
+                # No call is made here: whoever runs this may be the garbage collection, in the midst of another call.
+                self._left.append((self._connection.stub.generation, token))
             raise
+
+    def _cancel_left(self) -> None:
+        """Have the host forget the pages that nobody came back for."""
+        while self._left:
+            generation, token = self._left.pop()
+            if generation == self._connection.stub.generation:
+                with suppress(vmodl.MethodFault):  # it has forgotten them itself
+                    self._connection.content.propertyCollector.CancelRetrievePropertiesEx(token)
+
+    def _page(self, method: Any, *args: Any) -> tuple[list[Element], str]:
+        """The objects of an answer, and the token of the next page, if there is one."""
+        with self._connection.stub.answer(self._connection.content.propertyCollector, method, *args) as body:
+            result = child(parse(body), "returnval")
+        return list(children(result, "objects")), text(result, "token")
+
+
+def only(found: Iterable[Found], kind: str, id: str) -> Found:
+    """The one object of this id, which is of this type or of one derived from it.
+
+    Raises:
+        vmodl.fault.ManagedObjectNotFound: the host left it out, as it does with what its caller may not see.
+    """
+    for one in found:
+        if one.ref.id == id:
+            return one
+    raise vmodl.fault.ManagedObjectNotFound(obj=managed(kind, id), msg=f"no {kind} {id!r}, or none to be seen")
 
 
 def _type(kind: str) -> Any:
@@ -158,17 +185,11 @@ def _selection(hops: Sequence[Hop]) -> list[Any]:
     ]
 
 
-def _below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
+def below(view: Any, hops: Sequence[Hop], paths: Mapping[str, Sequence[str]]) -> Any:
     """A filter for what a view shows, and where that leads."""
     through = _PC.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False, selectSet=_selection(hops))
     start = _PC.ObjectSpec(obj=view, skip=True, selectSet=[through])
     return _PC.FilterSpec(objectSet=[start], propSet=_wanted(paths))
-
-
-def _page(response: Element) -> tuple[list[Element], str]:
-    """The objects of an answer, and the token of the next page, if there is one."""
-    result = child(response, "returnval")
-    return list(children(result, "objects")), text(result, "token")
 
 
 def _found(part: Element) -> Found:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from hyperkit.backends.esxi import allocation, devices, kept, states
+from hyperkit.backends.esxi import addresses, allocation, devices, guest_ids, kept, states
 from hyperkit.backends.esxi.elements import Element, child, children, flag, kind, number, text
 from hyperkit.backends.esxi.names import from_vsphere
 from hyperkit.backends.esxi.properties import Found
@@ -36,18 +35,26 @@ PATHS = (
     "config.firmware",
     "config.guestId",
     "config.annotation",
-    "config.extraConfig",
     "guest.net",
     "guest.toolsRunningStatus",
     "guest.toolsVersionStatus2",
 )
-"""What is read of each VM."""
+"""What is read of each VM. What hyperkit keeps with it comes besides: `KEPT`, or `OPTIONS` of a host that cannot tell
+it alone.
+"""
+
+OPTIONS = "config.extraConfig"
+KEPT = f'{OPTIONS}["{kept.KEY}"]'
+"""An item of an array by its key. That hosts serve such paths is seen in what runs against them: CloudStack reads
+``config.extraConfig["RemoteDisplay.vnc.port"]`` of all VMs so, and gets an OptionValue of each that has one.
+"""
 
 _BOOT = {
     "VirtualMachineBootOptionsBootableDiskDevice": BootDevice.DISK,
     "VirtualMachineBootOptionsBootableCdromDevice": BootDevice.CDROM,
     "VirtualMachineBootOptionsBootableEthernetDevice": BootDevice.NETWORK,
 }
+_BOOT_WORDS = frozenset(BootDevice)
 
 
 @attrs.frozen(kw_only=True)
@@ -128,7 +135,7 @@ def record(found: Found, references: References) -> VMRecord:
     host = references.hosts.get(text(values.get("runtime.host")), NOWHERE)
     power = states.power(text(values.get("runtime.powerState")), text(values.get("runtime.connectionState")))
     hardware, boot = values.get("config.hardware"), values.get("config.bootOptions")
-    ours = kept.parse(option(values.get("config.extraConfig"), kept.KEY))
+    ours = kept.of(values.get(KEPT, values.get(OPTIONS)))
     cpus = number(hardware, "numCPU") or number(values.get("summary.config.numCpu")) or 0
     memory = (number(hardware, "memoryMB") or number(values.get("summary.config.memorySizeMB")) or 0) * MiB
     max_cpus = max(cpus, ours.max_cpus or (host.cpus if flag(values.get("config.cpuHotAddEnabled")) else 0))
@@ -136,7 +143,7 @@ def record(found: Found, references: References) -> VMRecord:
         devices.present(hardware),
         created=ours.created,
         networks=references.networks,
-        addresses=addresses(values.get("guest.net")),
+        addresses=_addresses(values.get("guest.net")),
         running=power.state is PowerState.RUNNING,
     )
     return VMRecord(
@@ -154,11 +161,11 @@ def record(found: Found, references: References) -> VMRecord:
         disks=devs.disks,
         nics=devs.nics,
         cdroms=devs.cdroms,
-        guest_os=ours.guest_os or text(values.get("config.guestId")),
+        guest_os=guest_ids.hint(text(values.get("config.guestId")), ours.guest_os),
         firmware=Firmware.UEFI if text(values.get("config.firmware")) == "efi" else Firmware.BIOS,
         secure_boot=flag(boot, "efiSecureBootEnabled") or False,
         tpm=devs.tpm,
-        boot_order=_boot_order(boot),
+        boot_order=_boot_order(boot, ours.boot_order),
         notes=text(values.get("config.annotation")),
         tags=ours.tags,
         autostart=found.ref.id in host.autostart,
@@ -176,15 +183,6 @@ def option(options: Element | None, key: str) -> str:
         if each[0].text == key:
             return text(each, "value")
     return ""
-
-
-def addresses(nets: Element | None) -> dict[str, tuple[str, ...]]:
-    """What VMware Tools tell of each card, by its device key; loopback and link-local addresses are left out."""
-    told: dict[str, tuple[str, ...]] = {}
-    for net in children(nets):
-        key = text(net, "deviceConfigId")
-        told[key] = (*told.get(key, ()), *_usable(net))
-    return told
 
 
 def question(info: Element | None) -> QuestionRecord | None:
@@ -205,14 +203,12 @@ def question(info: Element | None) -> QuestionRecord | None:
     )
 
 
-def _usable(net: Element) -> Iterator[str]:
-    for told in children(net, "ipAddress"):
-        try:
-            address = ipaddress.ip_address((told.text or "").partition("%")[0])
-        except ValueError:
-            continue  # a guest can report anything
-        if not (address.is_loopback or address.is_link_local or address.is_unspecified):
-            yield str(address)
+def _addresses(net: Element | None) -> dict[str, tuple[str, ...]]:
+    """What VMware Tools tell of each card, by its device key."""
+    told: dict[str, tuple[str, ...]] = {}
+    for key, record in addresses.of(net):
+        told[key] = (*told.get(key, ()), record.address)
+    return told
 
 
 def _memory_ceiling(values: Mapping[str, Element]) -> int:
@@ -229,9 +225,14 @@ def _topology(hardware: Element | None, max_cpus: int) -> CpuTopology | None:
     return CpuTopology(sockets=max_cpus // cores, cores=cores)
 
 
-def _boot_order(boot: Element | None) -> tuple[BootDevice, ...]:
-    told = [_BOOT[kind(one)] for one in children(boot, "bootOrder") if kind(one) in _BOOT]
-    return tuple(dict.fromkeys(told)) or (BootDevice.DISK,)
+def _boot_order(boot: Element | None, given: Sequence[str]) -> tuple[BootDevice, ...]:
+    """By what the host tells; or as it was given, if that is the same but for devices that the VM does not have."""
+    entries = (_BOOT.get(kind(one)) for one in children(boot, "bootOrder"))
+    told = tuple(dict.fromkeys(entry for entry in entries if entry is not None))
+    meant = tuple(BootDevice(word) for word in dict.fromkeys(given) if word in _BOOT_WORDS)
+    if meant and told == tuple(device for device in meant if device in told):
+        return meant
+    return told or (BootDevice.DISK,)
 
 
 def _agent(running: str, version: str) -> AgentState:

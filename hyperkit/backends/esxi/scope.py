@@ -10,6 +10,7 @@ import attrs
 from pyVmomi import vim, vmodl
 
 from hyperkit.errors import InvalidRequest, NotFound
+from hyperkit.units import MiB
 
 _Collector = vmodl.query.PropertyCollector
 
@@ -20,13 +21,14 @@ _STEPS = (
 )
 """From the root folder down to the machines, past everything that is not on the way."""
 
+_UUID, _CPUS, _MEMORY = "hardware.systemInfo.uuid", "capability.maxSupportedVcpus", "capability.maxSupportedVmMemory"
 _READ: Mapping[str, tuple[str, ...]] = {
     "Folder": ("name", "parent"),
     "Datacenter": ("name", "parent", "vmFolder"),
     "ComputeResource": ("name", "parent", "resourcePool"),
-    "HostSystem": ("name", "parent"),
+    "HostSystem": ("name", "parent", _UUID, _CPUS),
 }
-_MACHINE = "hardware.systemInfo.uuid"
+_LICENCES, _KEY_PROVIDERS = "licenses", "kmipServers"
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +77,25 @@ class Scope:
 
 
 @attrs.frozen(kw_only=True)
+class Facts:
+    """What its machines say on the way, of which capabilities follow.
+
+    Attributes:
+        uuid: of the machine; empty if there are several, or it does not say.
+        max_cpus: most vCPUs of one VM, on the machine that has most; None if none says.
+        max_memory: most bytes of one VM's memory, likewise.
+        editions: keys of the licences, of a host by itself.
+        key_provider: whether a vCenter has one, which TPMs need.
+    """
+
+    uuid: str = ""
+    max_cpus: int | None = None
+    max_memory: int | None = None
+    editions: tuple[str, ...] = ()
+    key_provider: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class _Node:
     ref: Ref
     name: str
@@ -88,11 +109,7 @@ class _Node:
 
 
 class Tree:
-    """Folders, datacenters, clusters and machines, read at once.
-
-    Attributes:
-        machine: the UUID of the one machine, of a host by itself.
-    """
+    """Folders, datacenters, clusters and machines, and what is told of licences and keys, read at once."""
 
     def __init__(self, nodes: Iterator[_Node], root: str) -> None:
         self._nodes = {node.ref.id: node for node in nodes}
@@ -100,18 +117,30 @@ class Tree:
         self._below: dict[str, list[_Node]] = {}
         for node in self._nodes.values():
             self._below.setdefault(node.parent, []).append(node)
-        self.machine = next((str(n.values[_MACHINE]) for n in self._nodes.values() if _MACHINE in n.values), "")
 
     @classmethod
-    def read(cls, stub: Any, content: Any, *, machine: bool = False) -> Tree:
-        """Ask, in one call and as many more as the answer has pages."""
+    def read(cls, stub: Any, content: Any, api: tuple[int, ...]) -> Tree:
+        """Ask, in one call and as many more as the answer has pages; ``api`` is the host's version of it."""
         collector = _Collector(content.propertyCollector._moId, stub)
-        page = collector.RetrievePropertiesEx([_specification(content.rootFolder, machine)], _Collector.RetrieveOptions())
+        page = collector.RetrievePropertiesEx([_specification(content, api)], _Collector.RetrieveOptions())
         objects = []
         while page is not None:
             objects += page.objects
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return cls(map(_node, objects), content.rootFolder._moId)
+
+    def facts(self, scope: Scope) -> Facts:
+        """What the machines of a scope say."""
+        machines = [self._nodes[host].values for compute in scope.computes for host in compute.hosts]
+        memory = _most(machines, _MEMORY)
+        told = {name: value for node in self._nodes.values() for name, value in node.values.items()}
+        return Facts(
+            uuid=str(machines[0].get(_UUID, "")) if len(machines) == 1 else "",
+            max_cpus=_most(machines, _CPUS),
+            max_memory=None if memory is None else memory * MiB,
+            editions=tuple(licence.editionKey for licence in told.get(_LICENCES, ())),
+            key_provider=bool(told.get(_KEY_PROVIDERS)),
+        )
 
     def whole(self, root: Ref) -> Scope:
         """All there is, of a host by itself: it has one datacenter."""
@@ -221,7 +250,11 @@ def _node(found: Any) -> _Node:
     )
 
 
-def _specification(root: Any, machine: bool) -> Any:
+def _most(machines: list[Mapping[str, Any]], name: str) -> int | None:
+    return max((machine[name] for machine in machines if name in machine), default=None)
+
+
+def _specification(content: Any, api: tuple[int, ...]) -> Any:
     onwards = [_Collector.SelectionSpec(name=f"{kind}.{path}") for kind, path in _STEPS]
     steps = [
         _Collector.TraversalSpec(
@@ -229,8 +262,15 @@ def _specification(root: Any, machine: bool) -> Any:
         )
         for kind, path in _STEPS
     ]
-    read = {**_READ, "HostSystem": (*_READ["HostSystem"], _MACHINE)} if machine else _READ
-    return _Collector.FilterSpec(
-        objectSet=[_Collector.ObjectSpec(obj=root, skip=False, selectSet=steps)],
-        propSet=[_Collector.PropertySpec(type=getattr(vim, kind), pathSet=list(paths)) for kind, paths in read.items()],
-    )
+    objects = [_Collector.ObjectSpec(obj=content.rootFolder, skip=False, selectSet=steps)]
+    read: dict[Any, tuple[str, ...]] = {getattr(vim, kind): paths for kind, paths in _READ.items()}
+    if api >= (7,):
+        read[vim.HostSystem] += (_MEMORY,)
+    if content.about.apiType == "HostAgent":
+        objects.append(_Collector.ObjectSpec(obj=content.licenseManager, skip=False))
+        read[vim.LicenseManager] = (_LICENCES,)
+    elif api >= (6, 7) and isinstance(content.cryptoManager, vim.encryption.CryptoManagerKmip):
+        objects.append(_Collector.ObjectSpec(obj=content.cryptoManager, skip=False))
+        read[vim.encryption.CryptoManagerKmip] = (_KEY_PROVIDERS,)
+    wanted = [_Collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in read.items()]
+    return _Collector.FilterSpec(objectSet=objects, propSet=wanted)

@@ -14,25 +14,20 @@ from http.client import HTTPException, HTTPResponse
 from typing import IO, Any, TypeVar, cast
 from xml.parsers.expat import ExpatError
 
-from lxml import etree
-from pyVmomi import SoapStubAdapter, vim, vmodl
+from pyVmomi import SoapStubAdapter, VmomiSupport, vim, vmodl
 from pyVmomi.SoapAdapter import SoapResponseDeserializer, SoapStubAdapterBase
 
+from hyperkit.backends.esxi.faults import fault_of
 from hyperkit.backends.esxi.transport import Body, Line, Trust, reason
 from hyperkit.errors import BackendError, ConnectionFailed, ConnectionLost, HyperkitError, InvalidState
 
 T = TypeVar("T")
-
-OLDEST = "vim.version.version7"
-"""vSphere 5.0's API, in which a host is asked for its own: one that is too new for a host is refused by it."""
 
 _POOL = 8
 """Connections that stay open while no call needs them."""
 
 _FAREWELL = 5.0
 """Seconds that a host has for a logout: a dead one keeps nobody."""
-
-_STRICT = etree.XMLParser(resolve_entities=False, no_network=True)
 
 _READS = ("Fetch", "Retrieve", "Query", "Find", "List", "Check", "Validate", "Acquire")
 _ALSO_READS = frozenset(
@@ -66,7 +61,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
     """
 
     def __init__(self, host: str, port: int, trust: Trust, timeout: float | None, user_agent: str) -> None:
-        super().__init__(host=host, port=port, path="/sdk", version=OLDEST, sslContext=trust.context)
+        super().__init__(host=host, port=port, path="/sdk", sslContext=trust.context)
         self.generation = 0
         self.collector = ""
         self._host = host
@@ -79,6 +74,10 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         self._refused: HyperkitError | None = None
         self._closed = False
         self._owner = self._pid = os.getpid()
+
+    def speak(self, version: str) -> None:
+        """Use this version of the API (``vim.version.version12``), which may be older than the last."""
+        self.version, self.versionId = version, f'"urn:{VmomiSupport.GetVersionNamespace(version)}"'
 
     # The session
 
@@ -126,7 +125,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
 
     # Calls
 
-    def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802, N803
+    def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: ARG002, N802, N803
         """Make a call as pyVmomi's managed objects do, and decode its answer.
 
         Raises:
@@ -134,7 +133,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
             ConnectionFailed: the host cannot be reached any more.
             ConnectionLost: whether it was carried out is unknown.
         """
-        data = self._ask(mo, info, args, lambda line, response: self._whole(line, response))
+        data = self._ask(mo, info, args, self._whole)
         return self._decoded(data, info)
 
     @contextmanager
@@ -257,7 +256,9 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         try:
             return SoapResponseDeserializer(self).Deserialize(data, info.result)
         except Exception as error:  # pyVmomi raises whatever comes up: KeyError, TypeError, AttributeError …
-            raise BackendError(f"{self._host} answered {info.wsdlName} with what pyVmomi cannot read: {error}") from error
+            raise BackendError(
+                f"{self._host} answered {info.wsdlName} with what pyVmomi cannot read: {error}"
+            ) from error
 
     def _fault(self, data: bytes, info: Any) -> Exception:
         try:
@@ -265,8 +266,8 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         except ExpatError:
             return ConnectionLost(f"{self._host} answers 500 and no reason")
         except Exception:  # a fault that this pyVmomi does not know
-            return _unknown(data)
-        return fault if isinstance(fault, Exception) else _unknown(data)
+            return fault_of(data)
+        return fault if isinstance(fault, Exception) else fault_of(data)
 
     # Connections
 
@@ -277,14 +278,17 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
             ConnectionFailed: the host cannot be reached, or is not trusted.
         """
         if os.getpid() != self._pid:  # the others are the parent's
-            self.pool, self._pid = [], os.getpid()
+            self._pid = os.getpid()
+            self.DropConnections()
+        return self.spare() or self.line()
+
+    def spare(self) -> Line | None:
+        """A connection that nobody uses and the host has not closed, if there is one."""
         while True:
             with self.lock:
-                line = self.pool.pop() if self.pool else None
-            if line is None:
-                return self.line()
-            if not line.is_stale:
-                return cast(Line, line)
+                line: Line | None = self.pool.pop() if self.pool else None
+            if line is None or not line.is_stale:
+                return line
             line.close()
 
     def line(self, timeout: float | None = None) -> Line:
@@ -311,7 +315,8 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
     def DropConnections(self) -> None:  # noqa: N802
         """Close all that nobody uses: where one broke, the others did too."""
         with self.lock:
-            lines, self.pool = self.pool, []
+            lines: list[Line] = self.pool
+            self.pool = []
         for line in lines:
             line.close()
 
@@ -337,17 +342,10 @@ class _Farewell(SoapStubAdapterBase):  # type: ignore[misc]  # it has no types
 
     def InvokeMethod(self, mo: Any, info: Any, args: Any) -> None:  # noqa: N802
         stub = self._stub
-        with stub.lock:
-            line = stub.pool.pop() if stub.pool else None
-        if line is None or line.is_stale:
-            line = stub.line(_FAREWELL)
-        line.sock.settimeout(_FAREWELL)
-        stub.send(line, self.SerializeRequest(mo, info, args))
-        line.getresponse().read()
-        line.close()
-
-
-def _unknown(data: bytes) -> Exception:
-    """A fault that pyVmomi has no class for, with what it says of itself."""
-    found = etree.fromstring(data, _STRICT).find(".//faultstring")
-    return cast(Exception, vmodl.RuntimeFault(msg=(found.text if found is not None else "") or "a fault without a text"))
+        line = stub.spare() or stub.line(_FAREWELL)
+        try:
+            line.sock.settimeout(_FAREWELL)
+            stub.send(line, self.SerializeRequest(mo, info, args))
+            line.getresponse().read()
+        finally:
+            line.close()

@@ -34,6 +34,7 @@ vendor's fault; so is `Cancelled`. What must be undone stands in ``except`` and 
 
 _INFO = ("info.state", "info.progress", "info.descriptionId", "info.error", "info.result")
 _ENTITY = "info.entity"
+_OVER = ("success", "error")
 _QUESTION = "runtime.question"
 
 
@@ -45,7 +46,7 @@ class _Followed:
         self.task = task
         self._ref = Ref(kind="Task", id=task._moId)
         self._values: dict[str, Element | None] | None = None
-        self._question: Element | None = None
+        self.question: Element | None = None
         self._watch: Watch | None = None
         self.gone = False
 
@@ -70,7 +71,7 @@ class _Followed:
 
     def _follow(self, seconds: int) -> None:
         if self._watch is None:
-            wanted = {self._ref: _INFO}
+            wanted: dict[Ref, tuple[str, ...]] = {self._ref: _INFO}
             entity = (self._values or {}).get(_ENTITY)
             if entity is not None and entity.get("type") == "VirtualMachine":
                 wanted[Ref(kind="VirtualMachine", id=entity.text or "")] = (_QUESTION,)
@@ -78,7 +79,7 @@ class _Followed:
             seconds = 0
         for update in self._watch.next(seconds):
             if update.ref != self._ref:
-                self._question = update.values.get(_QUESTION, self._question)
+                self.question = update.values.get(_QUESTION, self.question)
             elif update.gone:
                 self.gone = True
             elif self._values is not None:
@@ -103,8 +104,8 @@ class _Followed:
     def progress(self) -> Progress:
         percent = number(self.values.get("info.progress"))
         phase = text(self.values.get("info.descriptionId"))
-        if self._question is not None:
-            phase = f"waits for an answer to: {text(self._question, 'text')}"
+        if self.question is not None:
+            phase = f"waits for an answer to: {text(self.question, 'text')}"
         elif self.state == "queued":
             phase = f"{phase} (queued)".strip()
         return Progress(fraction=None if percent is None else min(max(percent, 0), 100) / 100, phase=phase)
@@ -125,12 +126,12 @@ class TaskJob(Job[T]):
         self._cancel = False
         self._status: JobStatus[T] | None = None
         self._current: _Followed | None = None
-        self._step(lambda: next(work))
+        self._step(work.send, None)
 
-    def _step(self, onwards: Callable[[], Any]) -> None:
-        """Let the work go on to its next task, or its end."""
+    def _step(self, onwards: Callable[[Any], Any], outcome: Any) -> None:
+        """Let the work go on with what came of its task, to the next or its end."""
         try:
-            task = onwards()
+            task = onwards(outcome)
         except StopIteration as end:
             self._current, self._status = None, JobStatus(True, FINISHED, end.value)
             return
@@ -161,7 +162,7 @@ class TaskJob(Job[T]):
                 try:
                     followed.look(0)
                 except Exception as error:  # the host is not reached: how the task ends is unknown to the work
-                    self._step(lambda error=error: self._work.throw(error))
+                    self._step(self._work.throw, error)
                     continue
             self._looked = False
             if followed.gone:
@@ -169,14 +170,14 @@ class TaskJob(Job[T]):
             elif followed.state == "success":
                 result = followed.values.get("info.result")
                 followed.leave()
-                self._step(lambda result=result: self._work.send(result))
+                self._step(self._work.send, result)
                 continue
             elif followed.state == "error":
                 failure = self._failure(fault_in(followed.values.get("info.error"), self._connection.stub))
             else:
                 return
             followed.leave()
-            self._step(lambda failure=failure: self._work.throw(failure))
+            self._step(self._work.throw, failure)
 
     def _failure(self, fault: Exception) -> Exception:
         if not isinstance(fault, vmodl.fault.RequestCanceled):
@@ -195,17 +196,23 @@ class TaskJob(Job[T]):
             self._current.look(max(1, min(round(seconds), self._connection.longest_wait)))
             self._looked = True
 
+    @property
+    def question(self) -> Element | None:
+        """What the VM waits for an answer to that the task is about, as last seen while it was followed."""
+        return self._current.question if self._current is not None else None
+
     def cancel(self) -> None:
         followed = self._current
         if followed is None:
             return
         try:
             followed.task.CancelTask()
-        except (vmodl.fault.NotSupported, vim.fault.InvalidState) as error:
-            if followed.state not in ("success", "error"):
-                raise InvalidState("the host cannot cancel this task; it runs to its end", wanted="cancel") from error
         except vmodl.fault.ManagedObjectNotFound:
-            return
+            return  # it is over for long
+        except (vmodl.fault.NotSupported, vim.fault.InvalidState) as error:
+            now = self._connection.properties.one("Task", followed.task._moId, _INFO[:1]).values
+            if text(now.get("info.state")) not in _OVER:
+                raise InvalidState("the host cannot cancel this task; it runs to its end", wanted="cancel") from error
         self._cancel = True
 
 

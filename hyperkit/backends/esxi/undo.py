@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from pyVmomi import vim, vmodl
 
-from hyperkit.backends.esxi import errors
+from hyperkit.backends.esxi import browse, errors
 from hyperkit.backends.esxi.devices import present
 from hyperkit.backends.esxi.elements import Element, children, number, text
 from hyperkit.backends.esxi.tasks import Work
@@ -28,7 +28,7 @@ class Made:
     Attributes:
         name: of the VM, for messages.
         directories: made for it, by their paths: all that is in them is ours.
-        unsure: a directory that may be ours: the answer that would tell is lost.
+        unsure: a directory that may be ours, and its datastore's browser: the answer that would tell is lost.
         uuid: the ``instanceUuid`` of the VM that may be there by now.
         kept: paths of disks that were there before: they stay.
     """
@@ -37,7 +37,7 @@ class Made:
     name: str
     kept: frozenset[str]
     directories: list[str] = attrs.field(factory=list)
-    unsure: str = ""
+    unsure: tuple[str, str] | None = None
     uuid: str = ""
 
     def undo(self, error: BaseException) -> Work[None]:
@@ -59,19 +59,32 @@ class Made:
                 left.append(directory)
                 log.warning("%s: could not delete %s: %s", self.connection.target.url, directory, failure)
         left += self.directories if self.uuid and left else []
-        left += [self.unsure] if self.unsure else []
+        if self.unsure is not None and (yield from self._is_empty(*self.unsure)):
+            left.append(self.unsure[0])
         if left:
-            tell(self.connection, error, list(dict.fromkeys(left)))
+            files = ", ".join(dict.fromkeys(left))
+            tell(self.connection, error, f"left on the host: {files}; delete them if nothing uses them")
+
+    def _is_empty(self, directory: str, browser: str) -> Work[bool]:
+        """Whether it is there and empty, as it is if we made it just now: then it is ours, or nobody misses it.
+
+        It is not deleted all the same, since that would delete what somebody puts into it in this moment.
+        """
+        try:
+            return not (yield from browse.search(self.connection, browser, directory))
+        except vim.fault.FileNotFound:
+            return False
+        except Exception as failure:
+            log.debug("%s: could not look into %s: %s", self.connection.target.url, directory, failure)
+            return True
 
     def _delete(self, directory: str) -> Any:
-        files = vim.FileManager(self.connection.content.fileManager._moId, self.connection.stub)
-        return files.DeleteDatastoreFile_Task(directory, datacenter(self.connection))
+        return self.connection.content.fileManager.DeleteDatastoreFile_Task(directory, datacenter(self.connection))
 
     def _remove_vm(self, *, lost: bool) -> Work[None]:
         if lost:
             yield from settled(self.connection, "Folder", self.connection.scope.vm_folder)
-        index = vim.SearchIndex(self.connection.content.searchIndex._moId, self.connection.stub)
-        found = index.FindByUuid(datacenter(self.connection), self.uuid, True, True)
+        found = self.connection.content.searchIndex.FindByUuid(datacenter(self.connection), self.uuid, True, True)
         if found is None:
             return
         try:
@@ -88,7 +101,9 @@ def detach(connection: Connection, vm_id: str, paths: Collection[str]) -> Work[l
         the changes that attach them again.
     """
     values = connection.properties.one("VirtualMachine", vm_id, ["config.hardware"]).values
-    disks = [device for device in present(values.get("config.hardware")) if text(device, "backing", "fileName") in paths]
+    disks = [
+        device for device in present(values.get("config.hardware")) if text(device, "backing", "fileName") in paths
+    ]
     if not disks:
         return []
     changes = [change(device, "remove") for device in disks]
@@ -131,9 +146,8 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, Exception) and isinstance(errors.translate(error) or error, ConnectionLost)
 
 
-def tell(connection: Connection, error: BaseException, left: Collection[str]) -> None:
-    """Say in a note of the error, and in the log, what stays on the host. Raises it as ours, unless it is."""
-    message = f"left on the host: {', '.join(left)}; delete them if nothing uses them"
+def tell(connection: Connection, error: BaseException, message: str) -> None:
+    """Say in a note of the error, and in the log, what is not as it was. Raises it as ours, unless it is."""
     log.warning("%s: %s", connection.target.url, message)
     ours = errors.translate(error) if isinstance(error, Exception) else None
     (ours or error).add_note(message)

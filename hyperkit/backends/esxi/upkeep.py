@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hyperkit.backends.esxi.connection import Connection
-from hyperkit.backends.esxi.inventory import Inventory
 from hyperkit.backends.esxi.tasks import TaskJob, Work
 from hyperkit.jobs import Job
 

@@ -53,6 +53,7 @@ LIBVIRT = attrs.evolve(
 ESXI = attrs.evolve(
     ALL,
     containers=False,
+    tpm=False,
     guest_exec=False,
     guest_freeze=False,
     serial_console=False,
@@ -64,6 +65,7 @@ ESXI = attrs.evolve(
     hot_memory_remove=False,
     hot_memory_remove_any=False,
     linked_disks=False,
+    read_only_disks=False,
     nic_vlan=False,
     nic_trunk=False,
     nic_spoof_guard=False,
@@ -92,8 +94,8 @@ ESXI = attrs.evolve(
 
 Its tools freeze for a snapshot only, and it sends serial ports to a concentrator of one's own."""
 
-VCENTER = attrs.evolve(ESXI, clones=True, running_clones=True, linked_clones=True, templates=True)
-"""ESXi hosts below a vCenter, which clones and has templates."""
+VCENTER = attrs.evolve(ESXI, clones=True, running_clones=True, linked_clones=True, templates=True, tpm=True)
+"""ESXi hosts below a vCenter, which clones and has templates, and a key provider for TPMs."""
 
 HYPERV = attrs.evolve(
     ALL,

@@ -58,7 +58,7 @@ def ask_if_able(domain: Any, command: str, seconds: float) -> Any:
 def ask_to_stop(domain: Any, mode: str) -> bool:
     """Whether there was an agent to ask for a shutdown; ``mode`` is ``powerdown`` or ``reboot``.
 
-    It does not answer that: it is silent, or gone, once it has begun.
+    It does not answer that: once it has begun it is silent or gone, and so may be the VM.
     """
     there = False
     try:
@@ -69,7 +69,7 @@ def ask_to_stop(domain: Any, mode: str) -> bool:
         code = error.get_error_code()
         if errors.is_lost(error) or code == libvirt.VIR_ERR_NO_DOMAIN:
             raise
-        return there and code == libvirt.VIR_ERR_AGENT_UNRESPONSIVE
+        return there and code in (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_OPERATION_INVALID)
     return True
 
 

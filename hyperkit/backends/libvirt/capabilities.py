@@ -36,7 +36,7 @@ _MOST_MEMORY = 2**52
 """Bytes that x86 and Arm have addresses for. libvirt defines a VM of any size, and tells no limit of QEMU's."""
 
 _OF_NETWORKS = ("switch_external", "switch_internal", "switch_private", "switch_subnet", "switch_leases")
-_OF_STORAGE = ("disks", "linked_disks", "copied_disks", "disk_resize", "volumes", "transfer")
+_OF_STORAGE = ("disks", "linked_disks", "copied_disks", "read_only_disks", "disk_resize", "volumes", "transfer")
 _OVS = "ovs-vsctl"
 """What libvirt calls to plug a card into Open vSwitch."""
 _FILTERED = ("nic_spoof_guard", "nic_address_guard", "nic_dhcp_guard", "nic_router_guard", "nic_acl")
@@ -58,11 +58,13 @@ _COMMON = Capabilities(
     cdrom=True,
     guest_os=True,
     notes=True,
+    tags=True,
     cpu_topology=True,
     cpu_ceiling=True,
     memory_ceiling=True,
     linked_disks=True,
     copied_disks=True,
+    read_only_disks=True,
     switch_external=True,
     switch_internal=True,
     switch_private=True,
@@ -198,6 +200,7 @@ def _other(kind: str, machines: bool) -> Capabilities:
         unique_switch_names=True,
         guest_os=True,
         notes=True,
+        tags=True,
         bios=machines,
         disks=machines,
         cdrom=machines,

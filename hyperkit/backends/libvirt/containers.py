@@ -44,6 +44,7 @@ CAPABILITIES = Capabilities(
     containers=True,
     guest_os=True,
     notes=True,
+    tags=True,
     attach=True,
     guest_addresses=True,
     why={
@@ -99,7 +100,7 @@ def new_container(spec: VMSpec, networks: Mapping[str, Wire], platform: Platform
         xml_edit.set_cpu_allocation(domain, spec.cpu_allocation, platform.shares)
     if not xml_edit.is_default(spec.memory_allocation):
         xml_edit.set_memory_allocation(domain, spec.memory_allocation)
-    metadata.replace(domain, metadata.Extra(guest_os=spec.guest_os))
+    metadata.replace(domain, metadata.Extra(guest_os=spec.guest_os, tags=spec.tags))
     xml_edit.set_notes(domain, spec.notes)
     devices = ET.SubElement(domain, "devices")
     if container.root is not None:

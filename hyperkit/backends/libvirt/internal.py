@@ -90,7 +90,7 @@ class Internal:
             # Left by libvirt, and the next start would run it on disks that it does not fit.
             domain.managedSaveRemove(0)
         record = self._read(vm_id)
-        # Notes and labels are the VM's, but for libvirt a part of the configuration that it brought back.
+        # Notes, tags and labels are the VM's, but for libvirt a part of the configuration that it brought back.
         now = extra_of(domain)
         carried = now.carried(before).with_notes(notes)
         if carried != now:
@@ -98,8 +98,7 @@ class Internal:
         if record.notes != notes:
             scope = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0)
             domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, notes or None, None, None, scope)
-            record = changed(record, notes=notes)
-        return record
+        return changed(record, notes=notes, tags=carried.tags)
 
     def delete(self, domain: Any, snapshot: Any, children: bool) -> None:
         """Delete it. The test driver is as good as libvirt's word.

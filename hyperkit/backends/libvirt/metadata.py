@@ -6,11 +6,12 @@
       <hk:disk path="/images/web1-0.qcow2" created="yes" base="/images/debian.qcow2"/>
       <hk:nic id="ua-nic-1a2b3c4d" guards="spoof"/>
       <hk:guest-os>debian12</hk:guest-os>
+      <hk:tags>db web</hk:tags>
       <hk:layer path="/images/web1-0.5c1d0b8e.qcow2" on="/images/web1-0.qcow2"/>
       <hk:snapshot id="nightly" name="before 1.0" memory="/images/web1-0.77ab10c2.memory"/>
     </hk:vm>
 
-Of cards, see `nic_policy`. Entries of disks that the VM no longer has mean nothing. Those of layers and snapshots are
+Of cards, see `nic_policy`. Entries of disks that the VM no longer has mean nothing. Tags, layers and snapshots are
 of the VM's present, not of the configuration that a snapshot brings back: they are carried over a revert. Elements and
 attributes that are not known here are of a later version; they go when the element is written again.
 """
@@ -28,8 +29,8 @@ from hyperkit.backends.libvirt.nic_policy import KnownNic
 URI = "urn:hyperkit:vm:1"
 KEY = "hyperkit"
 """The prefix libvirt declares when it is given our element by itself; it fails if that declares the same one."""
-_VM, _DISK, _GUEST_OS, _NOTES, _LAYER, _SNAPSHOT = (
-    f"{{{URI}}}{tag}" for tag in ("vm", "disk", "guest-os", "notes", "layer", "snapshot")
+_VM, _DISK, _GUEST_OS, _NOTES, _TAGS, _LAYER, _SNAPSHOT = (
+    f"{{{URI}}}{tag}" for tag in ("vm", "disk", "guest-os", "notes", "tags", "layer", "snapshot")
 )
 # virt-manager and virt-install keep the guest's OS here, as a URL whose last two parts make libosinfo's short id.
 _OSINFO = "{http://libosinfo.org/xmlns/libvirt/domain/1.0}"
@@ -93,6 +94,7 @@ class Extra:
         notes: only where libvirt's own ``<description>`` loses something: it keeps no carriage return.
         layers: by path; what the VM, its snapshots or nobody any more has.
         snapshots: by id; those of which there is something to say.
+        tags: in ascending order.
     """
 
     disks: Mapping[str, KnownDisk] = attrs.field(factory=dict)
@@ -101,6 +103,7 @@ class Extra:
     nics: Mapping[str, KnownNic] = attrs.field(factory=dict)
     layers: Mapping[str, Layer] = attrs.field(factory=dict)
     snapshots: Mapping[str, KnownSnapshot] = attrs.field(factory=dict)
+    tags: tuple[str, ...] = ()
 
     def below(self, path: str) -> tuple[str, ...]:
         """The images that one lies on, down to the one its disk began with."""
@@ -135,7 +138,7 @@ class Extra:
 
     def carried(self, now: Extra) -> Extra:
         """This one, of a configuration that is brought back, with what is of the VM's present."""
-        return attrs.evolve(self, layers=now.layers, snapshots=now.snapshots)
+        return attrs.evolve(self, layers=now.layers, snapshots=now.snapshots, tags=now.tags)
 
     def with_layers(self, layers: Mapping[str, Layer]) -> Extra:
         """More layers, or others in the place of those of the same paths."""
@@ -155,6 +158,10 @@ class Extra:
         others = {each: value for each, value in self.snapshots.items() if each != snapshot_id}
         said = {} if known is None or known == KnownSnapshot() else {snapshot_id: known}
         return attrs.evolve(self, snapshots={**others, **said})
+
+    def with_tags(self, tags: tuple[str, ...]) -> Extra:
+        """Other tags."""
+        return attrs.evolve(self, tags=tags)
 
     def with_notes(self, notes: str) -> Extra:
         """Other notes, written down only where ``<description>`` is not enough."""
@@ -181,7 +188,8 @@ def read(metadata: ET.Element | None) -> Extra:
         for each in ours.iter(_SNAPSHOT)
     }
     nics = {entry.get("id", ""): known for entry in ours.iter(nic_policy.NIC) if (known := nic_policy.read(entry))}
-    return Extra(disks, ours.findtext(_GUEST_OS) or "", ours.findtext(_NOTES) or "", nics, layers, snapshots)
+    guest_os, notes, tags = (ours.findtext(tag) or "" for tag in (_GUEST_OS, _NOTES, _TAGS))
+    return Extra(disks, guest_os, notes, nics, layers, snapshots, tuple(sorted(set(tags.split()))))
 
 
 def element(extra: Extra) -> ET.Element:
@@ -208,7 +216,7 @@ def element(extra: Extra) -> ET.Element:
                 entry.set(attribute, text)
     for nic_id, known_nic in extra.nics.items():
         ours.append(nic_policy.element(nic_id, known_nic))
-    for tag, value in ((_GUEST_OS, extra.guest_os), (_NOTES, extra.notes)):
+    for tag, value in ((_GUEST_OS, extra.guest_os), (_NOTES, extra.notes), (_TAGS, " ".join(extra.tags))):
         if value:
             ET.SubElement(ours, tag).text = value
     return ours

@@ -51,16 +51,16 @@ class Reconfiguring:
         return self._reader.read(domain)
 
     def _change_active(self, domain: Any, change: VMChange) -> None:
-        label = change.fields().keys() <= {"notes", "autostart"}
+        label = change.fields().keys() <= {"notes", "tags", "autostart"}
         now = self._reader.present(parse_domain(domain.XMLDesc(0)))
         with all_or_nothing(self._connection, now.id, now.name) as undo:
             if label:
-                self._change_label(domain, now.notes, change, LIVE | CONFIG, undo)
+                self._change_label(domain, now, change, LIVE | CONFIG, undo)
             else:
                 running = Running(domain, self._reader.shares)
                 running.check(now, change)
                 self._change_configuration(domain, change, undo)
-                self._change_label(domain, now.notes, change, LIVE, undo)
+                self._change_label(domain, now, change, LIVE, undo)
                 running.change(now, change, undo)
 
     def _change_configuration(self, domain: Any, change: VMChange, undo: Undo) -> None:
@@ -73,10 +73,13 @@ class Reconfiguring:
         undo(lambda _domain: self._connection.conn.defineXML(before))
         self._connection.conn.defineXML(xml_edit.text_of(tree))
 
-    def _change_label(self, domain: Any, old_notes: str, change: VMChange, scope: int, undo: Undo) -> None:
+    def _change_label(self, domain: Any, now: VMRecord, change: VMChange, scope: int, undo: Undo) -> None:
         if change.notes is not None:
-            undo(lambda domain: set_notes(domain, old_notes, scope))
+            undo(lambda domain: set_notes(domain, now.notes, scope))
             set_notes(domain, change.notes, scope)
+        if change.tags is not None:
+            undo(lambda domain: set_tags(domain, now.tags, scope))
+            set_tags(domain, change.tags, scope)
         if change.autostart is not None:
             undo(lambda domain: domain.setAutostart(not change.autostart))
             domain.setAutostart(change.autostart)
@@ -144,6 +147,8 @@ class Reconfiguring:
             xml_edit.set_guest_os(tree, change.guest_os)
         if change.notes is not None:
             xml_edit.set_notes(tree, change.notes)
+        if change.tags is not None:
+            xml_edit.set_tags(tree, change.tags)
 
 
 def _moves_variables(tree: ET.Element, change: VMChange) -> bool:
@@ -168,6 +173,12 @@ def set_notes(domain: Any, notes: str, scope: int) -> None:
     if "\r" in notes or extra.notes:
         set_extra(domain, extra.with_notes(notes), scope)
     domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, notes or None, None, None, scope)
+
+
+def set_tags(domain: Any, tags: tuple[str, ...], scope: int) -> None:
+    """Of a running VM: now, for later, or both."""
+    extra = metadata.read(parse_domain(domain.XMLDesc(0)).find("metadata"))
+    set_extra(domain, extra.with_tags(tags), scope)
 
 
 def set_extra(domain: Any, extra: metadata.Extra, scope: int) -> None:

@@ -61,6 +61,11 @@ def set_notes(domain: ET.Element, notes: str) -> None:
     metadata.replace(domain, metadata.read(domain.find("metadata")).with_notes(notes))
 
 
+def set_tags(domain: ET.Element, tags: tuple[str, ...]) -> None:
+    """In our own metadata: libvirt has no word for them."""
+    metadata.replace(domain, metadata.read(domain.find("metadata")).with_tags(tags))
+
+
 def set_cpus(domain: ET.Element, cpus: int, most: int) -> None:
     """Processors at start, and sockets for more."""
     vcpu = child(domain, "vcpu")

@@ -146,6 +146,7 @@ def vm_record(domain: ET.Element, facts: Facts) -> VMRecord:
         container=container,
         # Somebody who edits the description has the last word.
         notes=extra.notes if extra.notes.replace("\r\n", "\n").replace("\r", "\n") == description else description,
+        tags=extra.tags,
         autostart=facts.autostart,
     )
 

@@ -100,7 +100,7 @@ def new_domain(
         xml_edit.set_memory_allocation(domain, spec.memory_allocation)
     xml_edit.set_boot_order(domain, spec.boot_order)
     extra = metadata.Extra(
-        {image.path: metadata.KnownDisk(image.created, image.base) for image in images}, spec.guest_os
+        {image.path: metadata.KnownDisk(image.created, image.base) for image in images}, spec.guest_os, tags=spec.tags
     )
     nics = [nic_element(nic, vm_id, networks, platform, windows=windows) for nic in spec.nics]
     for nic, element in zip(spec.nics, nics, strict=True):

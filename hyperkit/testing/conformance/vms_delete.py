@@ -133,9 +133,9 @@ def test_a_vm_with_snapshots_is_deleted_with_them(bed: Bed) -> None:
     requires=("snapshots", "snapshot_running_disks"),
 )
 def test_files_that_a_running_vms_snapshots_began_are_deleted(bed: Bed) -> None:
-    foreign = bed.image()
+    foreign, read_only = bed.image(), bed.host.capabilities.read_only_disks
     before = bed.backdoor.files()
-    vm = bed.running(disks=[DiskSpec(size=8 * MiB), DiskSpec(path=foreign, read_only=True)])
+    vm = bed.running(disks=[DiskSpec(size=8 * MiB), DiskSpec(path=foreign, read_only=read_only)])
     vm.snapshots.create("first", memory=False)
     second = vm.snapshots.create("second", memory=False)
     second.revert()

@@ -25,6 +25,7 @@ FILE_NAMES = ("spare", "other")
 NAMES = ("web", "db.1", "a b", "ünï-#3", "x" * 60)
 """What names begin with; a number is put behind."""
 NOTES = ("", "plain", "<a href=\"x\">&amp; 'b' ]]>", "two\nlines\ttabbed ", "漢字 😀 e\u0301", " ", "x" * 300)
+TAGS: tuple[tuple[str, ...], ...] = ((), ("web",), ("web", "db"), ("größe", "a<&b", "web"), ("a b",), ("web", "web"))
 MEMORY = (16 * MiB, 20 * MiB, 48 * MiB)
 TRUNKS: tuple[tuple[int, ...], ...] = ((), (8, 9), (9, 8), (7,))
 RULES = (
@@ -200,10 +201,12 @@ def shapes(draw: DrawFn, means: Means) -> dict[str, Any]:
 
 @st.composite
 def manners(draw: DrawFn, able: Capabilities) -> dict[str, Any]:
-    """What a VM has besides its size: notes, hints, order of boot."""
+    """What a VM has besides its size: notes, tags, hints, order of boot."""
     fields: dict[str, Any] = {}
     if seldom(draw, 3):
         fields["notes"] = pick(draw, NOTES if able.notes else ("",))
+    if seldom(draw, 3):
+        fields["tags"] = list(pick(draw, TAGS if able.tags else ((),)))
     if seldom(draw, 4):
         fields["autostart"] = able.autostart and draw(st.booleans())
     if seldom(draw, 4):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
-from hyperkit.errors import HyperkitError
+from hyperkit.errors import Busy, HyperkitError
 from hyperkit.records import VMRecord
 from hyperkit.specs import DiskBus, DiskFormat
 from hyperkit.states import PowerState
@@ -20,6 +20,7 @@ from hyperkit.testing.lockstep.coverage import Coverage
 from hyperkit.testing.lockstep.script import Ref, Step
 from hyperkit.testing.lockstep.sides import Divergence, Pair, Side
 from hyperkit.testing.lockstep.twin import twin_of
+from hyperkit.vm import VM
 
 HOST, STORE = Ref("host"), Ref("store")
 DATA = st.data()
@@ -103,9 +104,20 @@ class Machine(RuleBasedStateMachine):
 
     def _delete_vms(self) -> None:
         """Without their disks, which two may have from one another; the bed removes those."""
-        for vm in self.pair.host.host.vms:
-            if vm.id not in self._found["vms"]:
-                vm.delete(disks="none", force=True)
+        left = [vm for vm in self.pair.host.host.vms if vm.id not in self._found["vms"]]
+        while left:
+            # A linked clone may need what goes with another's snapshots.
+            busy = [vm for vm in left if not self._delete_vm(vm)]
+            assert len(busy) < len(left), f"these VMs cannot be deleted, since each needs another's snapshot: {busy}"
+            left = busy
+
+    @staticmethod
+    def _delete_vm(vm: VM) -> bool:
+        try:
+            vm.delete(disks="none", force=True)
+        except Busy:
+            return False
+        return True
 
     def do(self, what: str, target: Ref, method: str, *args: Any, result: str = "", **fields: Any) -> Outcome:
         """Do a step on both sides; it is told what came of it on the fake.

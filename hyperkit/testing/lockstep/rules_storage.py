@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from hyperkit.specs import SwitchKind
+from hyperkit.specs.isolation import IsolationPolicy
 from hyperkit.testing.lockstep.choices import SIZES, leases
 from hyperkit.testing.lockstep.machine import DATA, HOST, STORE, Machine
-from hyperkit.testing.lockstep.script import Ref
+from hyperkit.testing.lockstep.script import New, Ref
 
 MOST_SWITCHES = 3
 MOST_FILES = 30
@@ -45,6 +46,21 @@ class SwitchRules(Machine):
         switch = data.draw(st.sampled_from(served or self.switches))
         kept = data.draw(leases(there[switch]["subnet"]))
         self.do("switch.configure", Ref(switch), "configure", leases=kept)
+
+    @precondition(lambda self: self.switches and (self.able.switch_vlan_change or self._parts()))
+    @rule(data=DATA)
+    def move_switch(self, data: st.DataObject) -> None:
+        """Another VLAN or policy, or none."""
+        fields: dict[str, Any] = {}
+        if self.able.switch_vlan_change and data.draw(st.booleans()):
+            fields["vlan"] = data.draw(st.sampled_from((7, 0, 4094, 4095)))
+        if parts := self._parts():
+            fields["policy"] = New(IsolationPolicy, {part: data.draw(st.booleans()) for part in parts})
+        self.do("switch.configure", Ref(data.draw(st.sampled_from(self.switches))), "configure", **fields)
+
+    def _parts(self) -> list[str]:
+        """What a switch's policy can be of."""
+        return [part for part in ("spoof_guard", "promiscuous") if getattr(self.able, f"switch_{part}")]
 
     @precondition(lambda self: self.switches)
     @rule(data=DATA)

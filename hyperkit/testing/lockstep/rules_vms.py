@@ -9,7 +9,7 @@ from hypothesis.stateful import initialize, precondition, rule
 
 from hyperkit.specs import DiskSpec, NicSpec
 from hyperkit.states import PowerState
-from hyperkit.testing.lockstep.choices import MEMORY, NOTES, changes, machines
+from hyperkit.testing.lockstep.choices import MEMORY, NOTES, TAGS, changes, machines
 from hyperkit.testing.lockstep.machine import DATA, HOST, Machine
 from hyperkit.testing.lockstep.script import New, Ref
 from hyperkit.units import MiB
@@ -112,6 +112,8 @@ class VMRules(Machine):
     def configure_anytime(self, data: st.DataObject) -> None:
         """What can change in every state."""
         fields: dict[str, Any] = {"notes": data.draw(st.sampled_from(NOTES))} if self.able.notes else {}
+        if self.able.tags and data.draw(st.booleans()):
+            fields["tags"] = list(data.draw(st.sampled_from(TAGS)))
         if self.able.autostart and data.draw(st.booleans()):
             fields["autostart"] = data.draw(st.booleans())
         self.do("vm.configure", Ref(self.vm(data)), "configure", **fields)

@@ -9,13 +9,14 @@ from hypothesis.stateful import run_state_machine_as_test
 from hyperkit.testing.beds import Bed
 from hyperkit.testing.lockstep.coverage import Coverage
 from hyperkit.testing.lockstep.machine import Enough
+from hyperkit.testing.lockstep.rules_clones import CloneRules
 from hyperkit.testing.lockstep.rules_devices import DeviceRules
 from hyperkit.testing.lockstep.rules_snapshots import SnapshotRules
 from hyperkit.testing.lockstep.rules_storage import SwitchRules, VolumeRules
 from hyperkit.testing.lockstep.rules_vms import VMRules
 
 
-class Lockstep(VMRules, DeviceRules, SnapshotRules, SwitchRules, VolumeRules):
+class Lockstep(VMRules, DeviceRules, SnapshotRules, CloneRules, SwitchRules, VolumeRules):
     """All rules; a class derived from it names the bed. It is an ordinary state machine of Hypothesis."""
 
 

@@ -16,6 +16,7 @@ WHOLE = Extra(
     notes="a\rb",
     layers={"/i/a.1.qcow2": Layer("/i/a.qcow2"), "/i/a.2.qcow2": Layer("/i/a.1.qcow2", kept=True)},
     snapshots={"#1": KnownSnapshot("one & <only>", True, "/i/a.memory"), "s": KnownSnapshot(memory="/m")},
+    tags=("a&<b", "größe", "web"),
 )
 
 
@@ -41,4 +42,9 @@ def test_what_is_of_the_present_is_carried_into_what_was() -> None:
     before = Extra(disks={"/old": KnownDisk()}, guest_os="old", layers={"/gone": Layer("/old")})
     carried = before.carried(WHOLE)
     assert (carried.disks, carried.guest_os) == (before.disks, "old")
-    assert (carried.layers, carried.snapshots) == (WHOLE.layers, WHOLE.snapshots)
+    assert (carried.layers, carried.snapshots, carried.tags) == (WHOLE.layers, WHOLE.snapshots, WHOLE.tags)
+
+
+def test_tags_that_somebody_wrote_by_hand_are_in_order_and_each_once() -> None:
+    text = f"<metadata><hk:vm xmlns:hk='{metadata.URI}'><hk:tags> web\n db web </hk:tags></hk:vm></metadata>"
+    assert metadata.read(ET.fromstring(text)).tags == ("db", "web")

@@ -28,7 +28,7 @@ class Guest(TypedDict, total=False):
     """What is in a VM. There is nothing to begin with, and no VMware Tools.
 
     Attributes:
-        tools: what there is of VMware Tools while the VM runs.
+        tools: what there is of VMware Tools while the VM runs. Of hung ones the heartbeat has ended.
         host_name: what Tools report.
         addresses: what Tools report, of the first card; "1@10.0.0.1" is one of the second.
         full_name: what Tools report of the guest's operating system.
@@ -36,7 +36,7 @@ class Guest(TypedDict, total=False):
         ignore: so many requests are not heard.
     """
 
-    tools: Literal["none", "stopped", "old", "running"]
+    tools: Literal["none", "stopped", "hung", "old", "running"]
     host_name: str
     addresses: Sequence[str]
     full_name: str
@@ -175,6 +175,15 @@ class Control:
         """What was typed into a VM."""
         pressed = self._operations.do("machine", vm=vm)["keys"] or []
         return [Key(each["code"], tuple(each["modifiers"])) for each in pressed]
+
+    def host_name(self, vm: str) -> str:
+        """What the guest calls itself."""
+        return str(self._operations.do("machine", vm=vm)["host_name"])
+
+    def screen(self, vm: str) -> tuple[int, int]:
+        """How wide and high the guest's screen is."""
+        width, height = self._operations.do("machine", vm=vm)["screen"]
+        return width, height
 
     def power(self, vm: str, state: Literal["poweredOn", "poweredOff", "suspended"]) -> None:
         """A VM changes its state by itself."""

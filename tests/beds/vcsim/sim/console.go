@@ -21,6 +21,9 @@ func init() {
 	operations["ask"] = ask
 }
 
+// screen is the size of every guest's.
+var screen = [2]int{32, 24}
+
 func createScreenshot(c *call) (types.AnyType, types.BaseMethodFault) {
 	vm, fault := ready(c, on, on)
 	if fault != nil {
@@ -37,10 +40,10 @@ func createScreenshot(c *call) (types.AnyType, types.BaseMethodFault) {
 			break
 		}
 	}
-	screen := image.NewRGBA(image.Rect(0, 0, 32, 24))
-	screen.Set(16, 12, color.White)
+	pixels := image.NewRGBA(image.Rect(0, 0, screen[0], screen[1]))
+	pixels.Set(16, 12, color.White)
 	var out bytes.Buffer
-	if png.Encode(&out, screen) != nil || os.WriteFile(picture.real, out.Bytes(), 0600) != nil {
+	if png.Encode(&out, pixels) != nil || os.WriteFile(picture.real, out.Bytes(), 0600) != nil {
 		return nil, &types.FileFault{File: picture.String()}
 	}
 	return picture.String(), nil

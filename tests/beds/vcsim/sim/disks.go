@@ -232,8 +232,34 @@ func (e *editor) alterDisk(bad invalidDevice, present, wanted *types.VirtualDisk
 	if fault == nil {
 		fault = resizeVMDK(where, capacity)
 	}
+	if fault == nil {
+		e.commit = append(e.commit, func() { grown(backing.FileName, capacity) })
+	}
 	changed.CapacityInBytes, changed.CapacityInKB = capacity, capacity/1024
 	return &changed, fault
+}
+
+// grown shows a disk's new size in all VMs that have it.
+func grown(name string, capacity int64) {
+	for _, vm := range allMachines() {
+		devices := append([]types.BaseVirtualDevice(nil), vm.Config.Hardware.Device...)
+		for i, device := range devices {
+			if disk, ok := device.(*types.VirtualDisk); ok && flat(disk) != nil && flat(disk).FileName == name {
+				larger := *disk
+				larger.CapacityInBytes, larger.CapacityInKB = capacity, capacity/1024
+				devices[i] = &larger
+			}
+		}
+		vm.Config.Hardware.Device = devices
+	}
+}
+
+// dropDeltas deletes the files that a disk was continued in since snapshots, as far as nobody else needs them. The
+// disk that it began as stays.
+func dropDeltas(disk *types.VirtualDisk) {
+	for backing := flat(disk); backing.Parent != nil && !inUse(backing.FileName); backing = backing.Parent {
+		dropFile(backing.FileName)
+	}
 }
 
 // deleteChain deletes a disk's file and those that it continues and nobody else does.

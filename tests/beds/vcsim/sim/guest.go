@@ -15,7 +15,7 @@ func init() {
 
 // guest is what runs in a VM, as tests set it.
 type guest struct {
-	Tools     string   `json:"tools"`     // none, stopped, old or running: of a VM that runs
+	Tools     string   `json:"tools"`     // none, stopped, hung, old or running: of a VM that runs
 	HostName  string   `json:"host_name"` // as Tools report it
 	Addresses []string `json:"addresses"` // of the first card, likewise; "1@address" is of the second
 	FullName  string   `json:"full_name"`
@@ -86,12 +86,15 @@ func (s *simulation) settleGuest(vm *simulator.VirtualMachine) {
 		info.ToolsVersionStatus2 = info.ToolsVersionStatus
 	}
 	heartbeat := types.ManagedEntityStatusGray
-	if vm.Runtime.PowerState == on && (g.Tools == "running" || g.Tools == "old") {
+	if vm.Runtime.PowerState == on && g.Tools != "none" && g.Tools != "stopped" {
 		heartbeat = types.ManagedEntityStatusGreen
 		info.ToolsStatus = types.VirtualMachineToolsStatusToolsOk
 		if g.Tools == "old" {
 			info.ToolsStatus = types.VirtualMachineToolsStatusToolsOld
 			info.ToolsVersionStatus2 = string(types.VirtualMachineToolsVersionStatusGuestToolsSupportedOld)
+		}
+		if g.Tools == "hung" {
+			heartbeat = types.ManagedEntityStatusRed
 		}
 		info.ToolsRunningStatus = string(types.VirtualMachineToolsRunningStatusGuestToolsRunning)
 		info.GuestState, info.GuestOperationsReady = "running", types.NewBool(true)

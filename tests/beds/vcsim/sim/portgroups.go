@@ -165,6 +165,7 @@ func newNetwork(host *simulator.HostSystem, name string) *mo.Network {
 	renameNetwork(network, name)
 	simulator.Map.PutEntity(folder, network)
 	folder.ChildEntity = append(folder.ChildEntity, network.Self)
+	simulator.Map.Put(network) // views take it in only now that it is in their folder
 	datacenter.Network = append(datacenter.Network, network.Self)
 	network.Summary.GetNetworkSummary().Network = &network.Self
 	return network

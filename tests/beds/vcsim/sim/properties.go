@@ -72,6 +72,7 @@ func (s *simulation) paged(w http.ResponseWriter, c *call) bool {
 
 // objects is the XML of each object found.
 func (s *simulation) objects(envelope []byte, session string) ([][]byte, types.BaseMethodFault) {
+	keyed, envelope := keyedIn(envelope)
 	answer, fault := s.askRaw(envelope, session)
 	if fault != nil {
 		return nil, fault
@@ -83,7 +84,11 @@ func (s *simulation) objects(envelope []byte, session string) ([][]byte, types.B
 	if start < 0 {
 		return nil, nil
 	}
-	return bytes.Split(answer[start+len("<objects>"):end], objectsEnds), nil
+	objects := bytes.Split(answer[start+len("<objects>"):end], objectsEnds)
+	for i := range objects {
+		objects[i] = keyed.cut(objects[i])
+	}
+	return objects, nil
 }
 
 // pageSize is the smaller of what the client and the host (by its own policy) want in a page.

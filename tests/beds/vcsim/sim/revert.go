@@ -41,7 +41,7 @@ func (s *simulation) revert(vm *simulator.VirtualMachine, to types.ManagedObject
 	vm.Config = config
 	settleDevices(vm, devices)
 	for _, disk := range left {
-		deleteChain(disk)
+		dropDeltas(disk)
 	}
 	vm.Summary.Config.NumCpu, vm.Summary.Config.MemorySizeMB = config.Hardware.NumCPU, config.Hardware.MemoryMB
 	vm.Snapshot.CurrentSnapshot = &snapshot.Self

@@ -25,6 +25,7 @@ CAPABILITIES = Capabilities(
     attach=True,
     disk_resize=True,
     copied_disks=True,
+    read_only_disks=True,
     switch_private=True,
     volumes=True,
     transfer=True,
