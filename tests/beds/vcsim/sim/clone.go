@@ -11,16 +11,32 @@ import (
 
 func init() {
 	works["VirtualMachine.CloneVM_Task"] = cloneVM
-	answers["VirtualMachine.MarkAsTemplate"] = onlyVCenter
-	answers["VirtualMachine.MarkAsVirtualMachine"] = onlyVCenter
+	answers["VirtualMachine.MarkAsTemplate"] = marking
+	answers["VirtualMachine.MarkAsVirtualMachine"] = marking
 }
 
-// onlyVCenter refuses what a host by itself cannot do.
-func onlyVCenter(*call) (interface{}, types.BaseMethodFault) {
+// marking refuses what a host by itself cannot do, and has a template in no resource pool, as the library leaves out.
+func marking(c *call) (interface{}, types.BaseMethodFault) {
 	if isESX() {
 		return nil, &types.NotSupported{}
 	}
-	return nil, nil
+	vm := machine(c.this)
+	if vm == nil {
+		return nil, &types.ManagedObjectNotFound{Obj: c.this}
+	}
+	if _, fault := c.library(); fault != nil {
+		return nil, fault
+	}
+	for _, entity := range simulator.Map.All("ResourcePool") {
+		simulator.RemoveReference(&entity.(*simulator.ResourcePool).Vm, vm.Self)
+	}
+	if body, ok := c.body.(*types.MarkAsVirtualMachine); ok {
+		if pool, ok := simulator.Map.Get(body.Pool).(*simulator.ResourcePool); ok {
+			pool.Vm = append(pool.Vm, vm.Self)
+		}
+		return &types.MarkAsVirtualMachineResponse{}, nil
+	}
+	return &types.MarkAsTemplateResponse{}, nil
 }
 
 func cloneVM(c *call) (types.AnyType, types.BaseMethodFault) {
@@ -186,7 +202,9 @@ func (c *call) finishClone(clone *simulator.VirtualMachine, from *types.VirtualM
 		}
 	}
 	if spec.Template {
-		_, fault = c.sim.ask("MarkAsTemplate", &types.MarkAsTemplate{This: clone.Self}, c.sim.sessions.own)
+		_, fault = marking(&call{
+			sim: c.sim, method: "MarkAsTemplate", this: clone.Self, body: &types.MarkAsTemplate{This: clone.Self},
+		})
 	} else if spec.PowerOn {
 		c.sim.setPower(clone, on)
 	}

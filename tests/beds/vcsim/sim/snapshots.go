@@ -95,6 +95,7 @@ func createSnapshot(c *call) (types.AnyType, types.BaseMethodFault) {
 	}
 	if on && request.Memory || vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended {
 		node.State = vm.Runtime.PowerState // only then is there a state to come back to
+		behind.resumes[snapshot.Self] = behind.boot
 	}
 	info := &types.VirtualMachineSnapshotInfo{CurrentSnapshot: &snapshot.Self}
 	if vm.Snapshot != nil {
