@@ -71,7 +71,7 @@ class Clones:
         if spec.linked:
             location.diskMoveType = "createNewChildDiskBacking"
         if flag(source.get("config.template")):
-            location.pool, location.host = self._place(text(source.get("runtime.host")))
+            location.pool, location.host = place_of(self._connection, text(source.get("runtime.host")))
         snapshot = None
         if spec.snapshot is not None:
             if spec.snapshot not in {record.id for record in tree.snapshots(vm_id, source.get("snapshot"))}:
@@ -86,15 +86,8 @@ class Clones:
             vm.MarkAsTemplate()
         else:
             found = self._connection.properties.one("VirtualMachine", vm_id, ["runtime.host"])
-            vm.MarkAsVirtualMachine(*self._place(text(found.values.get("runtime.host"))))
+            vm.MarkAsVirtualMachine(*place_of(self._connection, text(found.values.get("runtime.host"))))
         return self._inventory.get(vm_id)
-
-    def _place(self, host_id: str) -> tuple[Any, Any]:
-        """The pool and the host for what was a template: on the host that it is registered on, if that is in scope."""
-        stub, computes = self._connection.stub, self._connection.scope.computes
-        compute = next((each for each in computes if host_id in each.hosts), computes[0])
-        host = host_id if host_id in compute.hosts else compute.hosts[0]
-        return vim.ResourcePool(compute.pool, stub), vim.HostSystem(host, stub)
 
 
 def _own(source: Mapping[str, Element], clone: Editing) -> Any:
@@ -117,3 +110,11 @@ def _with_mac_of_its_own(card: Any) -> Any:
     """VCenter gives a clone's cards new addresses, but for those that somebody chose."""
     card.addressType, card.macAddress = "generated", None
     return edited(card)
+
+
+def place_of(connection: Connection, host_id: str) -> tuple[Any, Any]:
+    """The pool and the host for a template that becomes a VM: its own host, or one in scope if that is not."""
+    computes = connection.scope.computes
+    compute = next((each for each in computes if host_id in each.hosts), computes[0])
+    host = host_id if host_id in compute.hosts else compute.hosts[0]
+    return vim.ResourcePool(compute.pool, connection.stub), vim.HostSystem(host, connection.stub)

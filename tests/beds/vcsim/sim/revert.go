@@ -50,6 +50,9 @@ func (s *simulation) revert(vm *simulator.VirtualMachine, to types.ManagedObject
 		state = types.VirtualMachinePowerStatePoweredOff
 	}
 	s.setPower(vm, state)
+	if state == on {
+		s.behind(vm).boot = s.behind(vm).bootOf[to]
+	}
 	touch(vm)
 	return nil
 }
