@@ -18,7 +18,6 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from hyperkit.backends.esxi.connection import Connection
-from hyperkit.backends.esxi.elements import flag
 from hyperkit.backends.esxi.inventory import Inventory
 from hyperkit.backends.esxi.reader import question
 from hyperkit.backends.esxi.tasks import TaskJob, Work
@@ -53,18 +52,7 @@ class Power:
             return self._inventory.power(vm_id)
         if action not in _TASKS:
             raise Unsupported("vSphere pauses no VM", capability="pause")
-        return _PowerJob(self._connection, self._work(vm_id, action))
-
-    def _work(self, vm_id: str, action: PowerAction) -> Work[PowerRecord]:
-        try:
-            yield _TASKS[action](self._connection.vm(vm_id))
-        except vmodl.fault.NotSupported:
-            # What PowerOnVM_Task says of a template, and of nothing else by name.
-            values = self._connection.properties.one("VirtualMachine", vm_id, ["summary.config.template"]).values
-            if flag(values.get("summary.config.template")):
-                raise _of_template(action) from None
-            raise
-        return PowerRecord(state=GOAL[action])
+        return _PowerJob(self._connection, _work(self._connection.vm(vm_id), action))
 
     def _ask(self, vm_id: str, action: PowerAction) -> None:
         """Ask the guest, by VMware Tools: there is no button to press.
@@ -82,12 +70,20 @@ class Power:
             return
 
 
-def _of_template(action: PowerAction) -> InvalidState:
-    return InvalidState(
-        "it is a template, which is not started: clone() it, or make_vm() of it first",
-        current="template",
-        wanted=action.value,
-    )
+def _work(vm: Any, action: PowerAction) -> Work[PowerRecord]:
+    try:
+        yield _TASKS[action](vm)
+    except vmodl.fault.NotSupported as error:
+        if action is not PowerAction.START:
+            raise
+        # PowerOnVM_Task's one reason for it
+        raise InvalidState(
+            "it is a template, which is not started: clone() it, or make_vm() of it first",
+            current="template",
+            wanted=action.value,
+            allowed=("clone", "make_vm"),
+        ) from error
+    return PowerRecord(state=GOAL[action])
 
 
 class _PowerJob(TaskJob[PowerRecord]):

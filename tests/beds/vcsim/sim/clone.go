@@ -11,32 +11,71 @@ import (
 
 func init() {
 	works["VirtualMachine.CloneVM_Task"] = cloneVM
-	answers["VirtualMachine.MarkAsTemplate"] = marking
-	answers["VirtualMachine.MarkAsVirtualMachine"] = marking
+	answers["VirtualMachine.MarkAsTemplate"] = markAsTemplate
+	answers["VirtualMachine.MarkAsVirtualMachine"] = markAsVirtualMachine
 }
 
-// marking refuses what a host by itself cannot do, and has a template in no resource pool, as the library leaves out.
-func marking(c *call) (interface{}, types.BaseMethodFault) {
-	if isESX() {
-		return nil, &types.NotSupported{}
-	}
+// toBeMarked finds a VM that is off, and is a template or none.
+func toBeMarked(c *call, template bool) (*simulator.VirtualMachine, types.BaseMethodFault) {
 	vm := machine(c.this)
-	if vm == nil {
+	switch {
+	case isESX():
+		return nil, &types.NotSupported{}
+	case vm == nil:
 		return nil, &types.ManagedObjectNotFound{Obj: c.this}
+	case vm.Config.Template != template:
+		return nil, &types.NotSupported{}
+	case vm.Runtime.PowerState != off:
+		return nil, wrongState(vm, off)
 	}
-	if _, fault := c.library(); fault != nil {
+	return vm, nil
+}
+
+func markAsTemplate(c *call) (interface{}, types.BaseMethodFault) {
+	vm, fault := toBeMarked(c, false)
+	if fault == nil {
+		makeTemplate(vm)
+	}
+	return &types.MarkAsTemplateResponse{}, fault
+}
+
+// makeTemplate takes a VM out of its pool: the library leaves it there.
+func makeTemplate(vm *simulator.VirtualMachine) {
+	if pool, ok := simulator.Map.Get(*vm.ResourcePool).(*simulator.ResourcePool); ok {
+		simulator.RemoveReference(&pool.Vm, vm.Self)
+	}
+	vm.ResourcePool = nil
+	vm.Config.Template, vm.Summary.Config.Template = true, true
+	touch(vm)
+}
+
+func markAsVirtualMachine(c *call) (interface{}, types.BaseMethodFault) {
+	body := c.body.(*types.MarkAsVirtualMachine)
+	vm, fault := toBeMarked(c, true)
+	if fault != nil {
 		return nil, fault
 	}
-	for _, entity := range simulator.Map.All("ResourcePool") {
-		simulator.RemoveReference(&entity.(*simulator.ResourcePool).Vm, vm.Self)
+	pool, ok := simulator.Map.Get(body.Pool).(*simulator.ResourcePool)
+	if !ok {
+		return nil, &types.ManagedObjectNotFound{Obj: body.Pool}
 	}
-	if body, ok := c.body.(*types.MarkAsVirtualMachine); ok {
-		if pool, ok := simulator.Map.Get(body.Pool).(*simulator.ResourcePool); ok {
-			pool.Vm = append(pool.Vm, vm.Self)
+	if body.Host != nil {
+		to, ok := simulator.Map.Get(*body.Host).(*simulator.HostSystem)
+		if !ok {
+			return nil, &types.ManagedObjectNotFound{Obj: *body.Host}
 		}
-		return &types.MarkAsVirtualMachineResponse{}, nil
+		if from, ok := simulator.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem); ok {
+			simulator.RemoveReference(&from.Vm, vm.Self)
+		}
+		to.Vm = append(to.Vm, vm.Self)
+		vm.Runtime.Host = &to.Self
+		vm.Summary.Runtime.Host = vm.Runtime.Host
 	}
-	return &types.MarkAsTemplateResponse{}, nil
+	pool.Vm = append(pool.Vm, vm.Self)
+	vm.ResourcePool = &pool.Self
+	vm.Config.Template, vm.Summary.Config.Template = false, false
+	touch(vm)
+	return &types.MarkAsVirtualMachineResponse{}, nil
 }
 
 func cloneVM(c *call) (types.AnyType, types.BaseMethodFault) {
@@ -202,9 +241,7 @@ func (c *call) finishClone(clone *simulator.VirtualMachine, from *types.VirtualM
 		}
 	}
 	if spec.Template {
-		_, fault = marking(&call{
-			sim: c.sim, method: "MarkAsTemplate", this: clone.Self, body: &types.MarkAsTemplate{This: clone.Self},
-		})
+		makeTemplate(clone)
 	} else if spec.PowerOn {
 		c.sim.setPower(clone, on)
 	}

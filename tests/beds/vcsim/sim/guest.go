@@ -137,9 +137,9 @@ func (s *simulation) asked(vm *simulator.VirtualMachine, do func()) {
 	if behind.guest.Shutdown < 0 {
 		return
 	}
-	boots := behind.boots
+	boot := behind.boot
 	go s.later(behind.guest.Shutdown, func() {
-		if machine(vm.Self) != nil && vm.Runtime.PowerState == on && behind.boots == boots {
+		if machine(vm.Self) != nil && vm.Runtime.PowerState == on && behind.boot == boot {
 			do()
 		}
 	})

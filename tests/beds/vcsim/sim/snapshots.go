@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -170,6 +171,9 @@ func nextDelta(base file) file {
 	}
 }
 
+// emptyDescription tells an empty description from none, which leaves it as it is.
+var emptyDescription = regexp.MustCompile(`<description[^>]*(/>|></description>)`)
+
 func renameSnapshot(c *call) (interface{}, types.BaseMethodFault) {
 	snapshot, ok := simulator.Map.Get(c.this).(*simulator.VirtualMachineSnapshot)
 	if !ok {
@@ -180,8 +184,7 @@ func renameSnapshot(c *call) (interface{}, types.BaseMethodFault) {
 	if request.Name != "" {
 		node.Name = request.Name
 	}
-	if request.Description != "" || strings.Contains(string(c.raw), "<description></description>") ||
-		strings.Contains(string(c.raw), "<description/>") {
+	if request.Description != "" || emptyDescription.Match(c.raw) {
 		node.Description = request.Description
 	}
 	return &types.RenameSnapshotResponse{}, nil
