@@ -41,7 +41,11 @@ class Heard(list[Any]):
         return self
 
     def states(self) -> list[tuple[PowerState, PowerState]]:
-        return [(each.before.state, each.after.state) for each in self if isinstance(each, Change)]
+        return [
+            (each.before.state, each.after.state)
+            for each in self
+            if isinstance(each, Change) and each.before and each.after
+        ]
 
 
 def listening(host: Host) -> tuple[Heard, Callable[[], None]]:
