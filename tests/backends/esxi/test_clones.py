@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ pytest.importorskip("pyVmomi", reason="no Python module pyVmomi (pyvmomi)")
 
 import hyperkit
 from hyperkit import VM, DiskSpec, Host, HyperkitError, MiB, NicSpec
+from hyperkit.backends.esxi.clones import place_of
 from hyperkit.errors import Cancelled, ConnectionLost
 from tests.beds.vcsim import Vcsim, missing
 
@@ -26,19 +28,14 @@ def a_vcenter() -> Iterator[Vcsim]:
 
 @pytest.fixture
 def host(vcenter: Vcsim) -> Iterator[Host]:
-    yield from connected(vcenter, "")
+    yield from connected(vcenter)
 
 
-@pytest.fixture
-def cluster(vcenter: Vcsim) -> Iterator[Host]:
-    yield from connected(vcenter, "/DC0_C0")
-
-
-def connected(sim: Vcsim, path: str) -> Iterator[Host]:
-    with hyperkit.connect(sim.hyperkit_url + path, password=sim.password, verify=str(sim.ca_file)) as host:
+def connected(sim: Vcsim) -> Iterator[Host]:
+    with hyperkit.connect(sim.hyperkit_url, password=sim.password, verify=str(sim.ca_file)) as host:
         yield host
         sim.faults.clear()
-        for vm in host.vms:
+        for vm in reversed(host.vms.list()):  # clones before what they share blocks with
             vm.delete(disks="all", force=True)
 
 
@@ -73,7 +70,7 @@ def test_a_full_clone_of_a_vm_with_snapshots_has_none_of_their_files(host: Host)
     vm.snapshots.create("one")
     vm.snapshots.create("two")
     (disk,) = vm.clone("copy").disks
-    assert (disk.path, disk.base, disk.record.chain) == (f"[{STORE}] copy/copy.vmdk", None, ())
+    assert (disk.path, disk.record.base, disk.record.chain) == (f"[{STORE}] copy/copy.vmdk", None, ())
 
 
 def test_a_linked_clone_that_is_deleted_leaves_its_source_as_it_was(vcenter: Vcsim, host: Host) -> None:
@@ -82,10 +79,10 @@ def test_a_linked_clone_that_is_deleted_leaves_its_source_as_it_was(vcenter: Vcs
     before = files(vcenter)
     clone = vm.clone("copy", linked=True)
     (disk,) = clone.disks
-    assert (disk.created, disk.base) == (True, f"[{STORE}] golden/golden.vmdk")
+    assert (disk.created, disk.record.base) == (True, f"[{STORE}] golden/golden.vmdk")
     clone.delete()
     assert files(vcenter) == before
-    assert vm.clone("another", linked=True).disks[0].base == disk.base
+    assert vm.clone("another", linked=True).disks[0].record.base == disk.record.base
 
 
 def test_a_clone_goes_to_the_datastore_asked_for(host: Host) -> None:
@@ -96,12 +93,20 @@ def test_a_clone_goes_to_the_datastore_asked_for(host: Host) -> None:
         vm.clone("other", datastore="nowhere")
 
 
-def test_a_template_in_a_cluster_is_cloned_into_it(cluster: Host) -> None:
-    template = golden(cluster).make_template()
+def test_a_template_is_cloned_onto_its_own_machine(host: Host) -> None:
+    template = golden(host).make_template()
     clone = template.clone("copy")
-    assert (clone.record.host, clone.state.value) == (template.record.host, "off")
-    assert clone in cluster.vms.list()
-    assert template.make_vm().record.host == template.record.host
+    assert clone.record.host == template.record.host != ""
+    assert template.make_vm().record.host == clone.record.host
+
+
+def test_a_template_on_a_machine_out_of_scope_comes_into_scope(session: Any, vcenter: Vcsim) -> None:
+    connection = session(vcenter, f"{vcenter.hyperkit_url}/DC0_C0")
+    cluster = connection.scope.computes[0]
+    pool, host = place_of(connection, "host-of-another-cluster")
+    assert (pool._moId, host._moId) == (cluster.pool, cluster.hosts[0])
+    pool, host = place_of(connection, cluster.hosts[-1])
+    assert (pool._moId, host._moId) == (cluster.pool, cluster.hosts[-1])
 
 
 @pytest.mark.parametrize("method", ["CloneVM_Task", "ReconfigVM_Task"])
