@@ -13,7 +13,8 @@ from hyperkit.records import AddressRecord
 def of(net: Element | None) -> Iterator[tuple[str, AddressRecord]]:
     """Each with the key of its card; loopback and link-local ones are left out.
 
-    A card whose MAC address they do not tell has an empty one. Tools tell of bridges and tunnels inside the guest too, which are no card of the VM's (``deviceConfigId`` -1).
+    Tools tell of bridges and tunnels inside the guest too, which are no card of the VM's (``deviceConfigId`` -1). Where
+    they tell no MAC address it is empty.
     """
     for card in children(net):
         key, mac = text(card, "deviceConfigId"), normalize_mac(text(card, "macAddress")) or ""
