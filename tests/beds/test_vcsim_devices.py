@@ -328,13 +328,12 @@ def test_port_groups_have_their_switch_and_its_policy(vsphere: Client) -> None:
     )
     folder = vsphere.first(vim.Datacenter).vmFolder
     vm = result(folder.CreateVM_Task(spec, pool, host))
-    for busy in (
-        lambda: networks.RemovePortGroup("lan"),
-        lambda: networks.RemoveVirtualSwitch("vSwitch0"),
-        lambda: networks.UpdatePortGroup("lan", _group("lan3", "vSwitch0")),
-    ):
-        with refused(vim.fault.ResourceInUse):
-            busy()
+    with refused(vim.fault.ResourceInUse):
+        networks.RemovePortGroup("lan")
+    with refused(vim.fault.ResourceInUse):
+        networks.RemoveVirtualSwitch("vSwitch0")
+    with refused(vim.fault.ResourceInUse):
+        networks.UpdatePortGroup("lan", _group("lan3", "vSwitch0"))
     result(vm.Destroy_Task())
     networks.UpdatePortGroup("lan", _group("lan3", "vSwitch0"))
     networks.RemovePortGroup("lan3")

@@ -132,6 +132,7 @@ def test_addresses_are_those_of_cards_and_lead_somewhere() -> None:
     assert [(key, each.mac, each.address, each.prefix) for key, each in addresses.of(net)] == [
         ("4000", "00:0c:29:aa:bb:cc", "10.0.0.5", 24),
         ("4000", "00:0c:29:aa:bb:cc", "2001:db8::5", 24),
+        ("4001", "", "10.0.0.6", 24),
         ("4002", "00:0c:29:aa:bb:cd", "10.0.0.7", None),
     ]
 
