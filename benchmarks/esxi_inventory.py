@@ -5,8 +5,8 @@ from a view that is there already, without pages, of the very properties that hy
 looked at again. hyperkit makes its records of them, with the names of networks and hosts, for which it asks once more.
 Both go over TLS to the same process. Its own time is in both, and is the least that any client needs.
 
-A third row has Apache Libcloud's driver, whose nodes hold far less: it reads each VM's snapshots and its host's name one
-by one.
+A third row has Apache Libcloud's driver, whose nodes hold far less: it reads each VM's snapshots and its host's name
+one by one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Bare:
         self._instance = connect.SmartConnect(
             host=sim.host, port=sim.port, user=sim.user, pwd=sim.password, sslContext=context
         )
-        self._end = lambda: connect.Disconnect(self._instance)
+        self._end: Callable[[], object] = lambda: connect.Disconnect(self._instance)
         content = self._instance.RetrieveContent()
         self._collector = content.propertyCollector
         self._wanted = self._specification(content)

@@ -22,6 +22,7 @@ from hyperkit import (
     NotFound,
     PowerState,
     ResourceExhausted,
+    Snapshot,
     Unsupported,
 )
 from hyperkit.backends.fake.world import World
@@ -83,7 +84,8 @@ def test_a_snapshot_is_an_object_or_an_id_and_its_devices_are_those_of_then() ->
     vm.disks.attach(DiskSpec(size=MiB))
     vm.nics[0].detach()
     host.switches.one("lan").delete()
-    for number, snapshot in enumerate((clean, clean.id, vm.snapshots.one("clean"))):
+    given: list[Snapshot | str] = [clean, clean.id, vm.snapshots.one("clean")]
+    for number, snapshot in enumerate(given):
         clone = vm.clone(f"web{number}", snapshot=snapshot)
         assert [disk.size for disk in clone.disks] == [GiB]
         # The switch of then is gone.

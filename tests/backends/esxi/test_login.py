@@ -32,8 +32,8 @@ from hyperkit.backends.esxi.transport import Trust
 
 Session = Callable[..., Connection]
 SAML = (
-    '<saml2:Assertion xmlns:saml2="urn:oasis:names:tc:SAML:2.0:assertion"><saml2:Subject><saml2:NameID>bob</saml2:NameID>'
-    "</saml2:Subject></saml2:Assertion>"
+    '<saml2:Assertion xmlns:saml2="urn:oasis:names:tc:SAML:2.0:assertion"><saml2:Subject>'
+    "<saml2:NameID>bob</saml2:NameID></saml2:Subject></saml2:Assertion>"
 )
 
 
@@ -142,7 +142,7 @@ def test_sspi_with_a_token_of_the_callers(stub: Stub, recorded: Recorded) -> Non
     recorded.answers.append((200, LOGGED_IN, {"Set-Cookie": 'vmware_soap_session="abc"; Path=/; HttpOnly'}))
     with stub.beginning():
         login_for(parse("esxi://esx1?auth=sspi", password="dG9rZW4="))(stub, "SessionManager")
-    assert "<base64Token>dG9rZW4=</base64Token>" in recorded.asked[0][1]
+    assert ">dG9rZW4=</base64Token>" in recorded.asked[0][1]
     assert stub.cookie == 'vmware_soap_session="abc"'
 
 
@@ -192,7 +192,8 @@ def test_user_text_is_escaped(stub: Stub, recorded: Recorded) -> None:
     recorded.answers.append((200, LOGGED_IN, {}))
     with suppress(Exception):
         login_for(parse("esxi://esx1", user="<a>&", password="</password>"))(stub, "SessionManager")
-    assert "<userName>&lt;a&gt;&amp;</userName><password>&lt;/password&gt;</password>" in recorded.asked[0][1]
+    assert ">&lt;a&gt;&amp;</userName>" in recorded.asked[0][1]
+    assert ">&lt;/password&gt;</password>" in recorded.asked[0][1]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "identity"])

@@ -105,7 +105,7 @@ def test_a_vm_that_was_deleted_behind_our_back_is_not_found(sim: Vcsim, host: Ho
         other.vms.get(vm.id).delete()
     for call in (vm.start, vm.stop, vm.refresh, vm.delete, lambda: vm.configure(notes="x")):
         with pytest.raises(NotFound):
-            call()  # type: ignore[operator]
+            call()
 
 
 def test_a_start_tells_how_far_it_is_and_can_be_cancelled(sim: Vcsim, host: Host) -> None:
@@ -124,7 +124,7 @@ def test_who_waits_for_a_start_is_told_the_question_and_others_see_it_as_its_pha
 ) -> None:
     from lxml import etree
 
-    from hyperkit.backends.esxi import power
+    from hyperkit.backends.esxi.tasks import TaskJob
 
     info: Any = etree.fromstring(
         '<val xmlns="urn:vim25"><id>7</id><text>Was it moved or copied?</text><choice>'
@@ -134,7 +134,7 @@ def test_who_waits_for_a_start_is_told_the_question_and_others_see_it_as_its_pha
     )
     vm = host.vms.create("v")
     sim.faults.slow_task("PowerOnVM_Task", seconds=3)
-    monkeypatch.setattr(power.TaskJob, "question", property(lambda job: info))
+    monkeypatch.setattr(TaskJob, "question", property(lambda job: info))
     task = vm.begin_start()
     assert not task.done  # a look is not a wait
     started = time.monotonic()

@@ -41,9 +41,14 @@ def host(sim: Vcsim) -> Iterator[Host]:
             vm.delete(disks="all", force=True)
 
 
+def stub_of(host: Host) -> Any:
+    native: Any = host.native
+    return native._stub
+
+
 def native(host: Host, vm: hyperkit.VM) -> Any:
     """The VM as pyVmomi has it: read where the reader of records is not to be trusted with its own test."""
-    return vim.VirtualMachine(vm.id, host.native._stub)
+    return vim.VirtualMachine(vm.id, stub_of(host))
 
 
 def test_everything_at_once_is_one_task(sim: Vcsim, host: Host) -> None:
@@ -94,14 +99,14 @@ def test_a_change_names_the_version_that_it_is_made_for(
     vm = host.vms.create("v")
     version = native(host, vm).config.changeVersion
     specs: list[Any] = []
-    own = host.native._stub.InvokeMethod
+    own = stub_of(host).InvokeMethod
 
     def spied(mo: Any, info: Any, args: Any, *rest: Any) -> Any:
         if info.wsdlName == "ReconfigVM_Task":
             specs.append(args[0])
         return own(mo, info, args, *rest)
 
-    monkeypatch.setattr(host.native._stub, "InvokeMethod", spied)
+    monkeypatch.setattr(stub_of(host), "InvokeMethod", spied)
     vm.configure(notes="x")
     assert [spec.changeVersion for spec in specs] == [version or None]
 
