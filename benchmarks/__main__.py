@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from benchmarks import fake_throughput, imports, libvirt_inventory, libvirt_libcloud, libvirt_verbs
+from benchmarks import esxi_inventory, fake_throughput, imports, libvirt_inventory, libvirt_libcloud, libvirt_verbs
 from benchmarks.harness import Benchmark, BenchmarkFailed, CannotRun, Row, say
 
 BENCHMARKS: Sequence[Benchmark] = (
@@ -19,6 +19,9 @@ BENCHMARKS: Sequence[Benchmark] = (
     libvirt_inventory.DELAYED,
     libvirt_libcloud.BENCHMARK,
     libvirt_verbs.BENCHMARK,
+    esxi_inventory.BENCHMARK,
+    esxi_inventory.MANY,
+    esxi_inventory.LIBCLOUD,
 )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, cast
@@ -19,7 +18,7 @@ from hyperkit import checks
 from hyperkit.backends import fake
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.driver import Driver
-from hyperkit.errors import AlreadyExists, HyperkitError, InvalidRequest, NotFound
+from hyperkit.errors import AlreadyExists, InvalidRequest, NotFound
 from hyperkit.instrument import instrument
 from hyperkit.records import VMRecord, changed
 from hyperkit.resolve import plugged
@@ -44,7 +43,7 @@ from hyperkit.specs.isolation import AclRule, IsolationPolicy
 from hyperkit.specs.lease import StaticLease
 from hyperkit.states import PowerAction, PowerState
 from hyperkit.testing.seeding_condition import CONDITION, put_into
-from hyperkit.testing.seeding_guest import change, known, scripts, seconds
+from hyperkit.testing.seeding_guest import at, change, known, scripts, seconds
 from hyperkit.units import GiB, MiB, parse_size
 
 S = TypeVar("S")
@@ -105,7 +104,7 @@ def seed(
     with world.all_or_nothing():
         seeding = _Seeding(world)
         if host is not None:
-            with _at("host"):
+            with at("host"):
                 seeding.host(host)
         steps: tuple[tuple[str, str, Iterable[Seed], Callable[[dict[str, Any]], None]], ...] = (
             ("datastores", "name", datastores, seeding.datastore),
@@ -115,7 +114,7 @@ def seed(
         )
         for kind, first, seeds, step in steps:
             for where, data in _each(kind, first, seeds):
-                with _at(where):
+                with at(where):
                     step(data)
 
 
@@ -126,7 +125,7 @@ def change_guest(world: World, vm: str, guest: Mapping[str, Any]) -> None:
         InvalidRequest: an unknown key or an unacceptable value, or the VM has nothing to boot.
         NotFound: no such VM, or several of this name.
     """
-    with world.lock, _at("guest"):
+    with world.lock, at("guest"):
         change(find_machine(world, vm), guest)
 
 
@@ -219,7 +218,7 @@ class _Seeding:
         record = cast(VMRecord, self._driver.vms.create(spec))
         machine = self._world.machines[record.id]
         self._macs.update((nic.mac, record.name) for nic in record.nics)
-        with _at("guest"):
+        with at("guest"):
             change(machine, guest)
         if state not in _RUNS:
             self._snapshots(machine, snapshots)
@@ -236,7 +235,7 @@ class _Seeding:
     def _snapshots(self, machine: Machine, snapshots: list[tuple[str, dict[str, Any]]]) -> None:
         caps = self._world.capabilities
         for where, data in snapshots:
-            with _at(where):
+            with at(where):
                 spec = _make(SnapshotSpec, data)
                 runs = machine.record.state in _RUNS
                 memory = runs and caps.snapshot_memory if spec.memory is None else spec.memory
@@ -273,19 +272,6 @@ def _id(kind: str, there: Mapping[str, Any], label: str) -> str:
 
 
 # From plain data to specs
-
-
-@contextmanager
-def _at(where: str) -> Iterator[None]:
-    """Tell whatever error comes where in the seed it was."""
-    try:
-        yield
-    except HyperkitError as error:
-        if isinstance(error, InvalidRequest):
-            error.field = f"{where}.{error.field}" if error.field else where
-        inner = error.resource.removeprefix("seed ")
-        error.resource = f"seed {where}.{inner}" if error.resource.startswith("seed ") else f"seed {where}"
-        raise
 
 
 def _each(kind: str, first: str, seeds: object) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -344,7 +330,7 @@ def _enum(cls: type[E]) -> Callable[[str, Any], E]:
 
 def _nested(cls: type[S], **convert: Convert) -> Convert:
     def one(field: str, value: Any) -> S:
-        with _at(field):
+        with at(field):
             return _make(cls, value, convert)
 
     return one
@@ -354,7 +340,7 @@ def _list(cls: type[S], first: str, **convert: Convert) -> Convert:
     def all_of(field: str, values: Any) -> list[S]:
         made = []
         for where, data in _each(field, first, values):
-            with _at(where):
+            with at(where):
                 made.append(_make(cls, data, convert))
         return made
 

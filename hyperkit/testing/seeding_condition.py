@@ -9,7 +9,7 @@ from hyperkit import checks
 from hyperkit.backends.fake.world import Machine, World
 from hyperkit.states import PowerState
 from hyperkit.testing.mishaps import ask, leave_behind
-from hyperkit.testing.seeding_guest import known
+from hyperkit.testing.seeding_guest import at, known
 
 CONDITION = {"template": "templates", "question": "questions", "consolidation_needed": "snapshot_consolidation"}
 """What can be said of a VM, and the capability that a host needs for it."""
@@ -34,7 +34,8 @@ def put_into(world: World, machine: Machine, data: Mapping[str, Any], url: str) 
         world.update(machine, template=True)
     question = data.get("question")
     if question is not None:
-        known(question, ("text", "choices", "default"))
-        ask(world, machine, question.get("text"), question.get("choices"), question.get("default"))
+        with at("question"):
+            known(question, ("text", "choices", "default"))
+            ask(world, machine, question.get("text"), question.get("choices"), question.get("default"))
     if leftovers:
         leave_behind(world, machine)

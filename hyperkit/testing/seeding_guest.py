@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ import attrs
 from hyperkit import checks
 from hyperkit.backends.fake.inside import Agent, Scripted
 from hyperkit.backends.fake.world import Machine
-from hyperkit.errors import InvalidRequest
+from hyperkit.errors import HyperkitError, InvalidRequest
 from hyperkit.guest_records import CommandResult, GuestRecord
 from hyperkit.png import as_png
 from hyperkit.records import has_guest
@@ -48,6 +49,19 @@ def change(machine: Machine, data: Mapping[str, Any]) -> None:
     machine.deaf, machine.shutdown_seconds, machine.boot_seconds = deaf, shutdown_seconds, boot_seconds
     inside.agent, inside.info, inside.commands = agent, info, commands
     inside.screen, inside.replies = screen, replies
+
+
+@contextmanager
+def at(where: str) -> Iterator[None]:
+    """Tell whatever error comes where in the seed it was."""
+    try:
+        yield
+    except HyperkitError as error:
+        if isinstance(error, InvalidRequest):
+            error.field = f"{where}.{error.field}" if error.field else where
+        inner = error.resource.removeprefix("seed ")
+        error.resource = f"seed {where}.{inner}" if error.resource.startswith("seed ") else f"seed {where}"
+        raise
 
 
 def known(data: object, names: Iterable[str]) -> None:

@@ -38,6 +38,7 @@ def test_the_certificate_is_trusted_with_its_authority_and_not_without(esx: Clie
         else:
             assert trusted
             certificate = connection.sock.getpeercert(binary_form=True)
+            assert certificate is not None
             digits = hashlib.sha1(certificate, usedforsecurity=False).hexdigest().upper()
             assert esx.sim.thumbprint.replace(":", "") == digits
         finally:

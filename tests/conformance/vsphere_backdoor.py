@@ -185,7 +185,7 @@ class VsphereBackdoor(Backdoor):
     def boot_id(self, vm_id: str) -> str | None:
         # Only the simulator knows: what vSphere calls the time of the boot is that of switching on.
         running = self._vm(vm_id).runtime.powerState == "poweredOn"
-        return f"boot {self._sim.control.boots(vm_id)}" if running else None
+        return f"boot {self._sim.control.boot(vm_id)}" if running else None
 
     def is_template(self, vm_id: str) -> bool:
         return bool(self._vm(vm_id).config.template)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conformance.conftest import qemu_host
+from tests.conformance.conftest import esx_sim, qemu_host, vcenter_sim
 
-__all__ = ["qemu_host"]
+__all__ = ["esx_sim", "qemu_host", "vcenter_sim"]
 
 Report = Callable[[object], None]
 

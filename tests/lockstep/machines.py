@@ -163,3 +163,29 @@ class TestDriverLockstep(Lockstep):
             return "the driver has no bridges, so that an uplink is a NIC, on which nothing is filtered"
         grown = [spec for spec in _specs(step) if not spec.get("linked", True) and spec.get("size")]
         return "the driver grows no image" if grown else _odd_specs(step)
+
+
+class VsphereLockstep(Lockstep):
+    """An ESXi host or a vCenter, simulated."""
+
+    buses = (DiskBus.SCSI, DiskBus.SATA, DiskBus.NVME)
+    models = ("e1000", "vmxnet3")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fake.world.usual_model = lambda guest_os: "vmxnet3" if guest_os else "e1000e"
+
+    def spared(self, step: Step, vm: VMRecord | None) -> str:
+        if any("name" in disk for disk in _specs(step)):
+            return "each VM has a directory of its own, in which names are free that others have taken"
+        sizes = [disk.get("size", 0) for disk in _specs(step)] + list(step.args if step.method == "resize" else ())
+        if any(size % KiB for size in sizes):
+            return "vSphere tells the size of a disk's file in KiB"
+        topology = step.fields.get("topology", vm.topology if vm else None)
+        cpus = step.fields.get("cpus", vm.cpus if vm else 1)
+        if step.method in ("create", "configure") and topology and cpus % (topology.cores * topology.threads):
+            return "vSphere fills whole sockets"
+        kept = step.fields.get("memory") is not False and not step.fields.get("quiesce")
+        if step.what == "snapshots.create" and vm and vm.state is PowerState.RUNNING and not kept:
+            return "vSphere tells no state of a snapshot without memory but off"
+        return ""

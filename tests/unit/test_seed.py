@@ -55,7 +55,7 @@ INVENTORY: dict[str, Any] = {
     "datastores": ["slow", {"name": "fast", "path": "/srv/fast", "capacity": "100 GiB"}, {"name": "default"}],
     "files": ["/isos/debian.iso", {"path": "/images/base.qcow2", "size": "2 GiB", "data": "boot"}],
     "switches": [
-        "quiet",
+        {"name": "quiet", "policy": {"spoof_guard": True}},
         {"name": "lan", "kind": "internal", "subnet": "192.168.150.0/24", "dhcp": False},
         {"name": "wan", "kind": "external", "uplink": "br0"},
         {"name": "tagged", "kind": "external", "uplink": "ovs1", "openvswitch": True, "vlan": 7},
@@ -68,6 +68,8 @@ INVENTORY: dict[str, Any] = {
     ],
     "vms": [
         "bare",
+        {"name": "golden", "template": True, "tags": ["web", "db"], "consolidation_needed": True},
+        {"name": "full", "state": "running", "question": {"text": "Retry?", "choices": {"0": "No"}, "default": "0"}},
         {
             "name": "old",
             "state": "running",
@@ -272,11 +274,27 @@ def test_a_guest_changes_later_and_keeps_what_was_not_named(host: Host) -> None:
         ({"vms": [{"name": "a", "guest": {"deef": True}}]}, "vms[0].guest.deef", ", ".join(GUEST)),
         ({"vms": [{"name": "a", "guest": {"deaf": True}}]}, "vms[0].guest", "nothing to boot"),
         ({"vms": [{"name": "a", "guest": "deaf"}]}, "vms[0].guest", "a dict of fields"),
+        ({"vms": [{"name": "a", "tags": "a b"}]}, "vms[0].tags[0]", "a word"),
+        ({"vms": [{"name": "a", "template": 1}]}, "vms[0].template", "True or False"),
+        ({"vms": [{"name": "a", "state": "running", "template": True}]}, "vms[0].template", "a template is off"),
+        (
+            {"vms": [{"name": "a", "question": {"text": "?", "choices": {"0": "No"}}}]},
+            "vms[0].question.state",
+            "not run",
+        ),
+        (
+            {"vms": [{"name": "a", "state": "running", "question": {"txt": "?"}}]},
+            "vms[0].question.txt",
+            "text, choices",
+        ),
+        ({"vms": [{"name": "a", "state": "running", "question": "?"}]}, "vms[0].question", "a dict of fields"),
+        ({"vms": [{"name": "a", "consolidation_needed": "no"}]}, "vms[0].consolidation_needed", "True or False"),
         ({"vms": {"name": "a"}}, "vms", "a list"),
         ({"vms": [7]}, "vms[0]", "a name, or a dict"),
         ({"switches": [{"name": "lan", "kind": "nat"}]}, "switches[0].kind", "external, internal, private"),
         ({"switches": [{"name": "lan", "kind": "external", "uplink": "br9"}]}, "switches[0].uplink", "eth0, eth1"),
         ({"switches": [{"name": "s", "leases": [{"mac": "x"}]}]}, "switches[0].leases[0].mac", "a MAC address"),
+        ({"switches": [{"name": "s", "policy": {"isolated": True}}]}, "switches[0].policy", "a NIC's own policy"),
         (
             {"vms": [{"name": "a", "nics": [{"policy": {"rules": [{"action": "pass", "direction": "in"}]}}]}]},
             "vms[0].nics[0].policy.rules[0].action",
@@ -348,6 +366,10 @@ def test_a_datastore_that_is_there_gets_a_capacity(host: Host) -> None:
         ("esxi", {"vms": [{"name": "a", "state": "paused"}]}),
         ("hyperv", {"switches": [{"name": "lan", "kind": "internal", "subnet": "10.9.0.0/24"}]}),
         ("hyperv", {"vms": [{"name": "a", "guest_os": "debian12"}]}),
+        ("esxi", {"vms": [{"name": "a", "template": True}]}),
+        ("libvirt", {"vms": [{"name": "a", "state": "running", "question": {"text": "?", "choices": {"0": "No"}}}]}),
+        ("hyperv", {"vms": [{"name": "a", "consolidation_needed": True}]}),
+        ("libvirt", {"switches": [{"name": "lan", "policy": {"spoof_guard": True}}]}),
     ],
 )
 def test_a_profile_cannot_be_seeded_with_what_such_a_host_never_has(profile: str, data: dict[str, Any]) -> None:
@@ -402,6 +424,7 @@ def specs(draw: st.DrawFn) -> VMSpec:
         firmware=draw(st.sampled_from(Firmware)),
         boot_order=draw(st.permutations(list(BootDevice))),
         notes=draw(st.text("äb\n<&", max_size=8)),
+        tags=draw(st.lists(_names, max_size=3, unique=True)),
         autostart=draw(st.booleans()),
     )
 

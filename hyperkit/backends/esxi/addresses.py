@@ -13,11 +13,12 @@ from hyperkit.records import AddressRecord
 def of(net: Element | None) -> Iterator[tuple[str, AddressRecord]]:
     """Each with the key of its card; loopback and link-local ones are left out.
 
-    Tools tell of bridges and tunnels inside the guest too, which are no card of the VM's (``deviceConfigId`` -1).
+    Tools tell of bridges and tunnels inside the guest too, which are no card of the VM's (``deviceConfigId`` -1). Where
+    they tell no MAC address it is empty.
     """
     for card in children(net):
-        key, mac = text(card, "deviceConfigId"), normalize_mac(text(card, "macAddress"))
-        if mac is None or key.startswith("-"):
+        key, mac = text(card, "deviceConfigId"), normalize_mac(text(card, "macAddress")) or ""
+        if key.startswith("-"):
             continue
         configured = children(child(card, "ipConfig"), "ipAddress")  # since vSphere 4.1
         told = [(text(each, "ipAddress"), number(each, "prefixLength")) for each in configured]

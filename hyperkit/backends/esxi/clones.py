@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import attrs
 from pyVmomi import vim
@@ -19,6 +20,7 @@ from hyperkit.backends.esxi.elements import Element, child, children, flag, text
 from hyperkit.backends.esxi.inventory import Inventory
 from hyperkit.backends.esxi.names import to_vsphere
 from hyperkit.backends.esxi.tasks import TaskJob, Work
+from hyperkit.backends.esxi.undo import datacenter, is_lost, settled, tell
 from hyperkit.errors import NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import VMRecord
@@ -43,23 +45,34 @@ class Clones:
 
     def clone(self, vm_id: str, spec: CloneSpec) -> VMRecord | Job[VMRecord]:
         """Two tasks, and a read before each and at the end."""
-        return TaskJob(self._connection, self._clone(vm_id, spec))
+        return TaskJob(self._connection, self._clone(vm_id, spec, str(uuid4())))
 
-    def _clone(self, vm_id: str, spec: CloneSpec) -> Work[VMRecord]:
+    def _clone(self, vm_id: str, spec: CloneSpec, uuid: str) -> Work[VMRecord]:
         connection = self._connection
         source = connection.properties.one("VirtualMachine", vm_id, _SOURCE).values
         folder = vim.Folder(connection.scope.vm_folder, connection.stub)
-        wanted = self._wanted(vm_id, source, spec)
-        made = yield connection.vm(vm_id).CloneVM_Task(folder, to_vsphere(spec.name), wanted)
-        clone = connection.vm(text(made))
+        wanted = self._wanted(vm_id, source, spec, uuid)
         try:
-            yield clone.ReconfigVM_Task(_own(source, Editing.read(connection, text(made))))
-            return self._inventory.get(text(made))
-        except Exception:
-            yield clone.Destroy_Task()
+            clone_id = text((yield connection.vm(vm_id).CloneVM_Task(folder, to_vsphere(spec.name), wanted)))
+            yield connection.vm(clone_id).ReconfigVM_Task(_own(source, Editing.read(connection, clone_id)))
+            return self._inventory.get(clone_id)
+        except Exception as error:
+            yield from self._undo(vm_id, spec, uuid, error)
             raise
 
-    def _wanted(self, vm_id: str, source: Mapping[str, Element], spec: CloneSpec) -> Any:
+    def _undo(self, vm_id: str, spec: CloneSpec, uuid: str, error: Exception) -> Work[None]:
+        """Delete the clone, if there is one: where the answer was lost, only its uuid is known."""
+        connection = self._connection
+        try:
+            if is_lost(error):
+                yield from settled(connection, "VirtualMachine", vm_id)
+            found = connection.content.searchIndex.FindByUuid(datacenter(connection), uuid, True, True)
+            if found is not None:
+                yield connection.vm(found._moId).Destroy_Task()
+        except Exception as failure:
+            tell(connection, error, f"VM {spec.name!r} may be left on the host, and could not be deleted: {failure}")
+
+    def _wanted(self, vm_id: str, source: Mapping[str, Element], spec: CloneSpec, uuid: str) -> Any:
         """The ``vim.vm.CloneSpec``.
 
         Raises:
@@ -71,13 +84,14 @@ class Clones:
         if spec.linked:
             location.diskMoveType = "createNewChildDiskBacking"
         if flag(source.get("config.template")):
-            location.pool, location.host = self._place(text(source.get("runtime.host")))
+            location.pool, location.host = place_of(self._connection, text(source.get("runtime.host")))
         snapshot = None
         if spec.snapshot is not None:
             if spec.snapshot not in {record.id for record in tree.snapshots(vm_id, source.get("snapshot"))}:
                 raise NotFound(f"the VM has no snapshot with id {spec.snapshot!r}")
             snapshot = vim.vm.Snapshot(spec.snapshot, stub)
-        return vim.vm.CloneSpec(location=location, powerOn=False, template=False, snapshot=snapshot)
+        config = vim.vm.ConfigSpec(instanceUuid=uuid)
+        return vim.vm.CloneSpec(location=location, config=config, powerOn=False, template=False, snapshot=snapshot)
 
     def set_template(self, vm_id: str, template: bool) -> VMRecord:
         """Two calls, and a read more for a template, which has no pool to run in."""
@@ -86,15 +100,8 @@ class Clones:
             vm.MarkAsTemplate()
         else:
             found = self._connection.properties.one("VirtualMachine", vm_id, ["runtime.host"])
-            vm.MarkAsVirtualMachine(*self._place(text(found.values.get("runtime.host"))))
+            vm.MarkAsVirtualMachine(*place_of(self._connection, text(found.values.get("runtime.host"))))
         return self._inventory.get(vm_id)
-
-    def _place(self, host_id: str) -> tuple[Any, Any]:
-        """The pool and the host for what was a template: on the host that it is registered on, if that is in scope."""
-        stub, computes = self._connection.stub, self._connection.scope.computes
-        compute = next((each for each in computes if host_id in each.hosts), computes[0])
-        host = host_id if host_id in compute.hosts else compute.hosts[0]
-        return vim.ResourcePool(compute.pool, stub), vim.HostSystem(host, stub)
 
 
 def _own(source: Mapping[str, Element], clone: Editing) -> Any:
@@ -117,3 +124,11 @@ def _with_mac_of_its_own(card: Any) -> Any:
     """VCenter gives a clone's cards new addresses, but for those that somebody chose."""
     card.addressType, card.macAddress = "generated", None
     return edited(card)
+
+
+def place_of(connection: Connection, host_id: str) -> tuple[Any, Any]:
+    """The pool and the host for a template that becomes a VM: its own host, or one in scope if that is not."""
+    computes = connection.scope.computes
+    compute = next((each for each in computes if host_id in each.hosts), computes[0])
+    host = host_id if host_id in compute.hosts else compute.hosts[0]
+    return vim.ResourcePool(compute.pool, connection.stub), vim.HostSystem(host, connection.stub)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyVmomi import vim, vmodl
 
+from hyperkit.backends.esxi.clones import place_of
 from hyperkit.backends.esxi.devices import present
 from hyperkit.backends.esxi.elements import Element, child, children, flag, text
 from hyperkit.backends.esxi.tasks import Work
@@ -52,7 +53,8 @@ def delete(connection: Connection, vm_id: str, volumes: Sequence[str]) -> Work[N
             yield vm.PowerOffVM_Task()  # no device of a suspended VM can be changed
         template = bool(flag(values.get("config.template")))
         if template:
-            _make_vm(connection, vm, text(values.get("runtime.host")))
+            # No device of a template can be changed.
+            vm.MarkAsVirtualMachine(*place_of(connection, text(values.get("runtime.host"))))
     try:
         if kept:
             back = yield from detach(connection, vm_id, kept)
@@ -106,13 +108,6 @@ def _restore(connection: Connection, vm: Any, changes: list[Any], template: bool
         log.warning("%s: could not restore a VM: %s", connection.target.url, failure)
         paths = ", ".join(change.device.backing.fileName for change in changes)
         tell(connection, error, f"the VM is there, but not as it was: these disks may be detached: {paths}")
-
-
-def _make_vm(connection: Connection, vm: Any, host_id: str) -> None:
-    """No device of a template can be changed."""
-    compute = next((each for each in connection.scope.computes if host_id in each.hosts), connection.scope.computes[0])
-    pool = vim.ResourcePool(compute.pool, connection.stub)
-    vm.MarkAsVirtualMachine(pool, vim.HostSystem(host_id, connection.stub))
 
 
 def _delete_files(connection: Connection, paths: Sequence[str]) -> Work[None]:

@@ -107,10 +107,10 @@ UNMAPPED: Mapping[str, str] = _reasons(
             ActiveDirectoryFault CannotDisableDrsOnClustersWithVApps CannotDisconnectHostWithFaultToleranceVm
             CannotEnableVmcpForCluster CannotMoveFaultToleranceVm CannotMoveHostWithFaultToleranceVm
             CannotPlaceWithoutPrerequisiteMoves ConflictingDatastoreFound DasConfigFault
-            DisallowedOperationOnFailoverHost DrsDisabledOnVm EVCConfigFault FcoeFault GenericDrsFault HostConnectFault
-            HostPowerOpFailed IORMNotSupportedHostOnDatastore InvalidAffinitySettingFault InvalidBmcRole
-            InvalidIpmiLoginInfo InvalidIpmiMacAddress IscsiFault MissingBmcSupport NotSupportedHostForChecksum TooManyConsecutiveOverrides
-            UnrecognizedHost""",
+            DisallowedOperationOnFailoverHost DrsDisabledOnVm EVCConfigFault FcoeFault GenericDrsFault
+            HostConnectFault HostPowerOpFailed IORMNotSupportedHostOnDatastore InvalidAffinitySettingFault
+            InvalidBmcRole InvalidIpmiLoginInfo InvalidIpmiMacAddress IscsiFault MissingBmcSupport
+            NotSupportedHostForChecksum TooManyConsecutiveOverrides UnrecognizedHost""",
         "of a distributed switch's own configuration, which hyperkit reads only": "DvsFault",
         "of fault tolerance, replication and recording": """
             FaultToleranceVmNotDasProtected HostIncompatibleForRecordReplay RecordReplayDisabled ReplicationFault

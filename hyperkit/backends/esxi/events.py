@@ -21,7 +21,6 @@ from hyperkit.backends.esxi.inventory import Inventory
 from hyperkit.driver import Change, Occurrence, Reboot
 from hyperkit.errors import AuthenticationFailed, BackendError, HyperkitError, InvalidState, PermissionDenied
 from hyperkit.records import VMRecord, changed
-from hyperkit.states import PowerState
 
 log = logging.getLogger("hyperkit")
 
@@ -238,19 +237,22 @@ class _Watch:
         for note in notes:
             of.setdefault(note.vm_id, []).append(note)
         for vm_id in ids:
-            now, told = found.get(vm_id), of.get(vm_id, ())
-            self._tell_states(vm_id, [note.state for note in told if note.state is not None], now)
-            self._tell_change(vm_id, now)
-            if now is not None:
-                self._tell(*(Reboot(vm=now) for note in told if note.rebooted))
+            self._tell_notes(vm_id, of.get(vm_id, ()), found.get(vm_id))
+            self._tell_change(vm_id, found.get(vm_id))
 
-    def _tell_states(self, vm_id: str, states: Sequence[PowerState], now: VMRecord | None) -> None:
-        """The states that a VM had and has no more: the last is what it has, or stood before what was read."""
-        for position, state in enumerate(states):
+    def _tell_notes(self, vm_id: str, notes: Sequence[Note], now: VMRecord | None) -> None:
+        """What lies between the record that was known and the one that was read, in its order."""
+        last = next((note for note in reversed(notes) if note.state is not None), None)
+        for note in notes:
             before = self._known.get(vm_id)
-            is_now = position == len(states) - 1 and now is not None and now.state is state
-            if before is not None and not is_now and before.state is not state:
-                self._tell_change(vm_id, changed(before, state=state))
+            if before is None:
+                return
+            if note is last and now is not None and now.state is note.state:
+                self._tell_change(vm_id, now)
+            elif note.state is not None and note.state is not before.state:
+                self._tell_change(vm_id, changed(before, state=note.state))
+            if note.rebooted:
+                self._tell(Reboot(vm=before))
 
     def _tell_change(self, vm_id: str, now: VMRecord | None) -> None:
         before = self._known.pop(vm_id, None)

@@ -21,13 +21,10 @@ def fault_in(error: Element | None, stub: Any) -> Exception:
     said = text(error, "localizedMessage")
     try:
         fault: Any = Deserialize(etree.tostring(error), vmodl.MethodFault, stub)
+        fault.msg = said or fault.msg
     except Exception:  # pyVmomi raises whatever comes up: KeyError, TypeError, AttributeError …
-        fault = None
-    if not isinstance(fault, Exception):
         found = child(error, "fault")
         return _named(kind(found) if found is not None else "", said)
-    if said:
-        fault.msg = said
     return cast(Exception, fault)
 
 

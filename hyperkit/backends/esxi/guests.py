@@ -34,7 +34,7 @@ class Guests:
         values = self._connection.properties.one("VirtualMachine", vm_id, [_POWER, "guest.net"]).values
         if text(values.get(_POWER)) != "poweredOn":
             return []
-        return [record for _, record in addresses.of(values.get("guest.net"))]
+        return [record for _, record in addresses.of(values.get("guest.net")) if record.mac]
 
     def ping(self, vm_id: str, timeout: float) -> None:
         """One call: Tools send a heartbeat, and the host tells whether it hears it."""

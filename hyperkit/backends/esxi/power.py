@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from pyVmomi import vim
+from pyVmomi import vim, vmodl
 
 from hyperkit.backends.esxi.connection import Connection
 from hyperkit.backends.esxi.inventory import Inventory
@@ -71,7 +71,18 @@ class Power:
 
 
 def _work(vm: Any, action: PowerAction) -> Work[PowerRecord]:
-    yield _TASKS[action](vm)
+    try:
+        yield _TASKS[action](vm)
+    except vmodl.fault.NotSupported as error:
+        if action is not PowerAction.START:
+            raise
+        # PowerOnVM_Task's one reason for it
+        raise InvalidState(
+            "it is a template, which is not started: clone() it, or make_vm() of it first",
+            current="template",
+            wanted=action.value,
+            allowed=("clone", "make_vm"),
+        ) from error
     return PowerRecord(state=GOAL[action])
 
 

@@ -19,6 +19,7 @@ from hyperkit.backends.esxi.guests import check_tools
 from hyperkit.backends.esxi.inventory import Inventory
 from hyperkit.backends.esxi.names import to_vsphere
 from hyperkit.backends.esxi.tasks import TaskJob, Work
+from hyperkit.backends.esxi.undo import tell
 from hyperkit.errors import NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import SnapshotRecord, VMRecord
@@ -79,7 +80,7 @@ class Snapshots:
             try:
                 yield self._connection.vm(vm_id).ReconfigVM_Task(spec)
             except Exception as error:
-                error.add_note("the VM was reverted, but its name, notes and tags are those it had then")
+                tell(self._connection, error, "the VM was reverted, but its name, notes and tags are those it had then")
                 raise
         return self._inventory.get(vm_id)
 

@@ -74,6 +74,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         self._refused: HyperkitError | None = None
         self._closed = False
         self._owner = self._pid = os.getpid()
+        self.pool: list[Line] = []
 
     def speak(self, version: str) -> None:
         """Use this version of the API (``vim.version.version12``), which may be older than the last."""
@@ -253,6 +254,8 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         return data
 
     def _decoded(self, data: bytes, info: Any) -> Any:
+        if f"{info.wsdlName}Response".encode() not in data:  # pyVmomi's decoder takes any XML for an empty answer
+            raise BackendError(f"{self._host} answered {info.wsdlName} with what is no answer to it")
         try:
             return SoapResponseDeserializer(self).Deserialize(data, info.result)
         except Exception as error:  # pyVmomi raises whatever comes up: KeyError, TypeError, AttributeError …
@@ -286,7 +289,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
         """A connection that nobody uses and the host has not closed, if there is one."""
         while True:
             with self.lock:
-                line: Line | None = self.pool.pop() if self.pool else None
+                line = self.pool.pop() if self.pool else None
             if line is None or not line.is_stale:
                 return line
             line.close()
@@ -315,8 +318,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]  # it has no types
     def DropConnections(self) -> None:  # noqa: N802
         """Close all that nobody uses: where one broke, the others did too."""
         with self.lock:
-            lines: list[Line] = self.pool
-            self.pool = []
+            lines, self.pool = self.pool, []
         for line in lines:
             line.close()
 

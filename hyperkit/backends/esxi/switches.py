@@ -222,4 +222,4 @@ class _Steps:
             except Exception as failure:
                 left.append(f"a half-made change of the networks ({failure})")
         if left:
-            tell(self.connection, error, left)
+            tell(self.connection, error, f"left on the host: {', '.join(left)}")

@@ -160,7 +160,7 @@ class Volumes:
             with suppress(vim.fault.FileNotFound):
                 yield self._deletion(path, disk=disk)
         except Exception:
-            tell(self._connection, error, [path.text])
+            tell(self._connection, error, f"left on the host: {path.text}; delete it if nothing uses it")
 
     def _store(self, datastore_id: str) -> Store:
         found = self._connection.properties.one("Datastore", datastore_id, browse.STORE)

@@ -23,7 +23,7 @@ def make_disk(world: World, vm_name: str, disk_id: str, spec: DiskSpec) -> DiskR
     """
     if spec.path is not None:
         file = world.volume(spec.path, "path").record
-        return _disk(disk_id, file, spec, created=False)
+        return _disk(world, disk_id, file, spec, created=False)
     base = world.volume(spec.base, "base") if spec.base is not None else None
     size = spec.size if spec.size is not None else base.record.size if base else 0
     if base is not None and size < base.record.size:
@@ -45,7 +45,7 @@ def make_disk(world: World, vm_name: str, disk_id: str, spec: DiskSpec) -> DiskR
         base=base.record.path if base and linked else None,
         data=base.data if base else b"",
     )
-    return _disk(disk_id, file, spec, created=True)
+    return _disk(world, disk_id, file, spec, created=True)
 
 
 def copy_disk(world: World, spec: CloneSpec, disk: DiskRecord, source: Volume) -> DiskRecord:
@@ -131,14 +131,15 @@ def _free_name(world: World, vm_name: str, datastore_id: str | None) -> str:
     raise AssertionError("count() does not end")
 
 
-def _disk(disk_id: str, file: VolumeRecord, spec: DiskSpec, *, created: bool) -> DiskRecord:
+def _disk(world: World, disk_id: str, file: VolumeRecord, spec: DiskSpec, *, created: bool) -> DiskRecord:
+    usual_bus = DiskBus(next(iter(world.capabilities.disk_buses), DiskBus.VIRTIO))
     known = file.format in DiskFormat.__members__.values()
     return DiskRecord(
         id=disk_id,
         path=file.path,
         size=file.size,
         format=DiskFormat(file.format) if known else spec.format,
-        bus=spec.bus or DiskBus.VIRTIO,
+        bus=spec.bus or usual_bus,
         created=created,
         base=file.base,
         read_only=spec.read_only,

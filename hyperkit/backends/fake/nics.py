@@ -23,7 +23,7 @@ class FakeNics:
             machine = self._world.machine(vm_id)
             taken = {nic.id for nic in machine.record.nics}
             number = next(n for n in range(len(taken) + 1) if f"nic{n}" not in taken)
-            nic = self._vms.make_nic(spec, f"nic{number}")
+            nic = self._vms.make_nic(spec, f"nic{number}", machine.record.guest_os)
             self._world.update(machine, nics=(*machine.record.nics, nic))
             return nic
 

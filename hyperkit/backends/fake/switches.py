@@ -10,6 +10,9 @@ from hyperkit.errors import AlreadyExists, InvalidRequest
 from hyperkit.records import SwitchRecord, changed
 from hyperkit.specs import SwitchChange, SwitchKind, SwitchSpec
 
+_PARTS = ("nic_spoof_guard", "nic_dhcp_guard", "nic_router_guard", "nic_isolation", "nic_promiscuous", "nic_acl")
+"""What a NIC's policy is made of."""
+
 
 class FakeSwitches:
     """See `hyperkit.driver.SwitchPort`."""
@@ -52,7 +55,7 @@ class FakeSwitches:
                 policy=spec.policy,
                 # As on Linux: where there is Open vSwitch, it is what has VLANs, and the other bridges have filters.
                 carries_vlans=spec.openvswitch or (able.nic_vlan and not able.switch_openvswitch),
-                enforces_policies=not spec.openvswitch,
+                enforces_policies=not spec.openvswitch and any(getattr(able, part) for part in _PARTS),
             )
             world.switches[switch.id] = switch
             return switch

@@ -59,7 +59,7 @@ class FakeVMs:
         if spec.container is not None:
             world.check_root(spec.container.root)
         # Before the disks: a switch may be gone by now, and then no file is to stay behind.
-        nics = tuple(self.make_nic(nic, f"nic{index}") for index, nic in enumerate(spec.nics))
+        nics = tuple(self.make_nic(nic, f"nic{index}", spec.guest_os) for index, nic in enumerate(spec.nics))
         disks = self._make_disks(spec)
         record = VMRecord(
             id=world.new_id(),
@@ -102,7 +102,7 @@ class FakeVMs:
             raise
         return tuple(made)
 
-    def make_nic(self, spec: NicSpec, nic_id: str) -> NicRecord:
+    def make_nic(self, spec: NicSpec, nic_id: str, guest_os: str) -> NicRecord:
         """A card as a spec with a switch id asks for it."""
         world = self._world
         if spec.mac is not None:
@@ -113,7 +113,7 @@ class FakeVMs:
             mac=spec.mac or world.new_mac(),
             switch_id=switch.id if switch else None,
             switch=switch.name if switch else None,
-            model=spec.model or "virtio",
+            model=spec.model or world.usual_model(guest_os),
             vlan=spec.vlan,
             link_up=spec.link_up,
             trunk=spec.trunk,
@@ -130,7 +130,8 @@ class FakeVMs:
             if change.name is not None and change.name != machine.record.name:
                 self._check_name(change.name)
             changes = change.fields()
-            if change.memory is not None and not self._world.capabilities.hot_memory_remove_any:
+            able = self._world.capabilities
+            if change.memory is not None and able.hot_memory_remove and not able.hot_memory_remove_any:
                 changes["dimms"] = changed_dimms(machine.record, change.memory)
             return self._world.update(machine, **changes)
 

@@ -124,7 +124,7 @@ def test_connecting_by_the_front_door(esx: Vcsim) -> None:
     url = f"{esx.hyperkit_url}?thumbprint={esx.thumbprint}"
     with hyperkit.connect(url, password=esx.password) as host:
         assert host.info.product == "VMware ESXi"
-        assert host.native.CurrentTime().year > 2000
+        assert cast(Any, host.native).CurrentTime().year > 2000
         with pytest.raises(Unsupported, match="no pause"):
             host.capabilities.refuse("pause", "x")
     with pytest.raises(InvalidState, match="closed"):

@@ -203,7 +203,8 @@ def test_an_answer_that_pyvmomi_cannot_read_keeps_its_kind_and_message() -> None
     envelope = (
         '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault><faultcode>x</faultcode>'
         '<faultstring>No &lt;way&gt;</faultstring><detail><FileLockedFault xmlns="urn:vim25"'
-        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="{}"/></detail></e:Fault></e:Body></e:Envelope>'
+        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="{}"/></detail>'
+        "</e:Fault></e:Body></e:Envelope>"
     )
     fault: Any = fault_of(envelope.format("FileLocked").encode())
     assert isinstance(fault, vim.fault.FileLocked)

@@ -55,6 +55,7 @@ class Client:
         self.content.sessionManager.Login(self.sim.user, password or self.sim.password)
 
     def close(self) -> None:
+        self._stub.DropConnections()  # the server may have closed them
         with suppress(vim.fault.NotAuthenticated):
             self.content.sessionManager.Logout()
         self._stub.DropConnections()

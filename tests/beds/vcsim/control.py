@@ -171,6 +171,10 @@ class Control:
         """How often a VM has been started or restarted."""
         return int(self._operations.do("machine", vm=vm)["boots"])
 
+    def boot(self, vm: str) -> int:
+        """Which of its boots a VM's guest is in: a snapshot with memory brings back that of then."""
+        return int(self._operations.do("machine", vm=vm)["boot"])
+
     def keys(self, vm: str) -> list[Key]:
         """What was typed into a VM."""
         pressed = self._operations.do("machine", vm=vm)["keys"] or []

@@ -11,16 +11,71 @@ import (
 
 func init() {
 	works["VirtualMachine.CloneVM_Task"] = cloneVM
-	answers["VirtualMachine.MarkAsTemplate"] = onlyVCenter
-	answers["VirtualMachine.MarkAsVirtualMachine"] = onlyVCenter
+	answers["VirtualMachine.MarkAsTemplate"] = markAsTemplate
+	answers["VirtualMachine.MarkAsVirtualMachine"] = markAsVirtualMachine
 }
 
-// onlyVCenter refuses what a host by itself cannot do.
-func onlyVCenter(*call) (interface{}, types.BaseMethodFault) {
-	if isESX() {
+// toBeMarked finds a VM that is off, and is a template or none.
+func toBeMarked(c *call, template bool) (*simulator.VirtualMachine, types.BaseMethodFault) {
+	vm := machine(c.this)
+	switch {
+	case isESX():
 		return nil, &types.NotSupported{}
+	case vm == nil:
+		return nil, &types.ManagedObjectNotFound{Obj: c.this}
+	case vm.Config.Template != template:
+		return nil, &types.NotSupported{}
+	case vm.Runtime.PowerState != off:
+		return nil, wrongState(vm, off)
 	}
-	return nil, nil
+	return vm, nil
+}
+
+func markAsTemplate(c *call) (interface{}, types.BaseMethodFault) {
+	vm, fault := toBeMarked(c, false)
+	if fault == nil {
+		makeTemplate(vm)
+	}
+	return &types.MarkAsTemplateResponse{}, fault
+}
+
+// makeTemplate takes a VM out of its pool: the library leaves it there.
+func makeTemplate(vm *simulator.VirtualMachine) {
+	if pool, ok := simulator.Map.Get(*vm.ResourcePool).(*simulator.ResourcePool); ok {
+		simulator.RemoveReference(&pool.Vm, vm.Self)
+	}
+	vm.ResourcePool = nil
+	vm.Config.Template, vm.Summary.Config.Template = true, true
+	touch(vm)
+}
+
+func markAsVirtualMachine(c *call) (interface{}, types.BaseMethodFault) {
+	body := c.body.(*types.MarkAsVirtualMachine)
+	vm, fault := toBeMarked(c, true)
+	if fault != nil {
+		return nil, fault
+	}
+	pool, ok := simulator.Map.Get(body.Pool).(*simulator.ResourcePool)
+	if !ok {
+		return nil, &types.ManagedObjectNotFound{Obj: body.Pool}
+	}
+	if body.Host != nil {
+		to, ok := simulator.Map.Get(*body.Host).(*simulator.HostSystem)
+		if !ok {
+			return nil, &types.ManagedObjectNotFound{Obj: *body.Host}
+		}
+		if from, ok := simulator.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem); ok {
+			simulator.RemoveReference(&from.Vm, vm.Self)
+		}
+		to.Vm = append(to.Vm, vm.Self)
+		vm.Runtime.Host = &to.Self
+		vm.Summary.Runtime.Host = vm.Runtime.Host
+	}
+	pool.Vm = append(pool.Vm, vm.Self)
+	vm.ResourcePool = &pool.Self
+	vm.Config.Template, vm.Summary.Config.Template = false, false
+	touch(vm)
+	return &types.MarkAsVirtualMachineResponse{}, nil
 }
 
 func cloneVM(c *call) (types.AnyType, types.BaseMethodFault) {
@@ -186,7 +241,7 @@ func (c *call) finishClone(clone *simulator.VirtualMachine, from *types.VirtualM
 		}
 	}
 	if spec.Template {
-		_, fault = c.sim.ask("MarkAsTemplate", &types.MarkAsTemplate{This: clone.Self}, c.sim.sessions.own)
+		makeTemplate(clone)
 	} else if spec.PowerOn {
 		c.sim.setPower(clone, on)
 	}

@@ -29,13 +29,17 @@ type backstage struct {
 	set               bool // a test said what the guest is; else it is the one on the disk
 	lastSnapshot      int32
 	failConsolidation bool
-	boots             int
+	boots             int                                  // so far
+	boot              int                                  // the one that the guest is in
+	resumes           map[types.ManagedObjectReference]int // the one that a snapshot with memory comes back to
 	keys              []keyPress
 	answer            string                          // the last one that was given to a question
 	config            *types.VirtualMachineConfigInfo // while the host cannot read it
 }
 
-func newBackstage() *backstage { return &backstage{guest: guest{Tools: "none"}} }
+func newBackstage() *backstage {
+	return &backstage{guest: guest{Tools: "none"}, resumes: map[types.ManagedObjectReference]int{}}
+}
 
 func (s *simulation) behind(vm *simulator.VirtualMachine) *backstage {
 	if s.vms[vm.Self] == nil {
@@ -52,6 +56,7 @@ func toolsRun(vm *simulator.VirtualMachine) bool {
 func (s *simulation) boot(vm *simulator.VirtualMachine) {
 	behind := s.behind(vm)
 	behind.boots++
+	behind.boot = behind.boots
 	if behind.set {
 		return
 	}
@@ -132,9 +137,9 @@ func (s *simulation) asked(vm *simulator.VirtualMachine, do func()) {
 	if behind.guest.Shutdown < 0 {
 		return
 	}
-	boots := behind.boots
+	boot := behind.boot
 	go s.later(behind.guest.Shutdown, func() {
-		if machine(vm.Self) != nil && vm.Runtime.PowerState == on && behind.boots == boots {
+		if machine(vm.Self) != nil && vm.Runtime.PowerState == on && behind.boot == boot {
 			do()
 		}
 	})

@@ -186,6 +186,6 @@ func showMachine(s *simulation, raw json.RawMessage) (interface{}, error) {
 		return nil, err
 	}
 	behind := s.behind(vm)
-	return map[string]interface{}{"boots": behind.boots, "keys": behind.keys, "answer": behind.answer,
+	return map[string]interface{}{"boots": behind.boots, "boot": behind.boot, "keys": behind.keys, "answer": behind.answer,
 		"host_name": behind.guest.HostName, "screen": screen}, nil
 }

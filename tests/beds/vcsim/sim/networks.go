@@ -187,7 +187,7 @@ func removeVirtualSwitch(c *call) (interface{}, types.BaseMethodFault) {
 		if group.Spec.VswitchName == name {
 			groups = append(groups, group.Spec.Name)
 			if groupUsed(system, group.Spec.Name) {
-				return nil, resourceInUse("VirtualSwitch", name)
+				return nil, resourceInUse("HostVirtualSwitch", name)
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func updatePortGroup(c *call) (interface{}, types.BaseMethodFault) {
 			return nil, &types.AlreadyExists{Name: spec.Name}
 		}
 		if groupUsed(system, body.PgName) {
-			return nil, resourceInUse("PortGroup", body.PgName)
+			return nil, resourceInUse("Network", body.PgName)
 		}
 		host := simulator.Map.Get(system.Host.Self).(*simulator.HostSystem)
 		renameNetwork(networkEntity(host, body.PgName), spec.Name)
@@ -78,7 +78,7 @@ func removePortGroup(c *call) (interface{}, types.BaseMethodFault) {
 		return nil, &types.NotFound{}
 	}
 	if groupUsed(system, name) {
-		return nil, resourceInUse("PortGroup", name)
+		return nil, resourceInUse("Network", name)
 	}
 	dropGroup(system, name)
 	return &types.RemovePortGroupResponse{}, nil

@@ -50,6 +50,9 @@ func (s *simulation) revert(vm *simulator.VirtualMachine, to types.ManagedObject
 		state = types.VirtualMachinePowerStatePoweredOff
 	}
 	s.setPower(vm, state)
+	if boot, ok := s.behind(vm).resumes[to]; ok && !off {
+		s.behind(vm).boot = boot
+	}
 	touch(vm)
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -95,6 +96,7 @@ func createSnapshot(c *call) (types.AnyType, types.BaseMethodFault) {
 	}
 	if on && request.Memory || vm.Runtime.PowerState == types.VirtualMachinePowerStateSuspended {
 		node.State = vm.Runtime.PowerState // only then is there a state to come back to
+		behind.resumes[snapshot.Self] = behind.boot
 	}
 	info := &types.VirtualMachineSnapshotInfo{CurrentSnapshot: &snapshot.Self}
 	if vm.Snapshot != nil {
@@ -169,6 +171,9 @@ func nextDelta(base file) file {
 	}
 }
 
+// emptyDescription tells an empty description from none, which leaves it as it is.
+var emptyDescription = regexp.MustCompile(`<description[^>]*(/>|></description>)`)
+
 func renameSnapshot(c *call) (interface{}, types.BaseMethodFault) {
 	snapshot, ok := simulator.Map.Get(c.this).(*simulator.VirtualMachineSnapshot)
 	if !ok {
@@ -179,8 +184,7 @@ func renameSnapshot(c *call) (interface{}, types.BaseMethodFault) {
 	if request.Name != "" {
 		node.Name = request.Name
 	}
-	if request.Description != "" || strings.Contains(string(c.raw), "<description></description>") ||
-		strings.Contains(string(c.raw), "<description/>") {
+	if request.Description != "" || emptyDescription.Match(c.raw) {
 		node.Description = request.Description
 	}
 	return &types.RenameSnapshotResponse{}, nil

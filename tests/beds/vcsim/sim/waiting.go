@@ -17,6 +17,7 @@ import (
 type collectors struct {
 	filters  map[string]*filter // by the filter's id
 	versions map[string]int     // by collector and session
+	latest   map[string]string  // likewise: the latest answer, for who did not get it and asks with the version before
 	closed   map[string]int     // by collector: how often waiting was cancelled
 }
 
@@ -29,6 +30,7 @@ type filter struct {
 
 func (c *collectors) init() {
 	c.filters, c.versions, c.closed = map[string]*filter{}, map[string]int{}, map[string]int{}
+	c.latest = map[string]string{}
 }
 
 // waits answers methods of waiting collectors; it takes the world's lock only in between.
@@ -112,6 +114,9 @@ func (s *simulation) wait(w http.ResponseWriter, c *call, body *types.WaitForUpd
 		fault := &types.InvalidCollectorVersion{}
 		writeFault(w, message(fault), fault)
 		return
+	} else if number < s.waiting.versions[key] {
+		writeBody(w, http.StatusOK, []byte(s.waiting.latest[key]))
+		return
 	}
 	closed := s.waiting.closed[c.this.Value]
 	for {
@@ -134,8 +139,11 @@ func (s *simulation) wait(w http.ResponseWriter, c *call, body *types.WaitForUpd
 				set = fmt.Sprintf(`<returnval><version>%d</version>%s<truncated>%t</truncated></returnval>`,
 					s.waiting.versions[key], updates, truncated)
 			}
-			writeBody(w, http.StatusOK, []byte(fmt.Sprintf(`<%[1]sResponse xmlns="%[2]s">%[3]s</%[1]sResponse>`,
-				c.method, namespace, set)))
+			answer := fmt.Sprintf(`<%[1]sResponse xmlns="%[2]s">%[3]s</%[1]sResponse>`, c.method, namespace, set)
+			if set != "" {
+				s.waiting.latest[key] = answer
+			}
+			writeBody(w, http.StatusOK, []byte(answer))
 			return
 		}
 		s.changed.Wait()
