@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -113,7 +114,7 @@ def test_a_vswitch_that_another_port_group_came_to_stays(sim: Vcsim, host: Host)
     assert [each.name for each in host.switches if each.record.uplink == "vmnic1"] == ["wan2"]
     other.delete()
     for each in networks(host):
-        vim.host.NetworkSystem(each.system, host.native._stub).RemoveVirtualSwitch("wan")
+        vim.host.NetworkSystem(each.system, cast(Any, host.native)._stub).RemoveVirtualSwitch("wan")
 
 
 def test_an_uplink_on_a_switch_that_is_there_is_used(host: Host) -> None:
