@@ -11,7 +11,8 @@ from pyVmomi import vim
 
 from hyperkit.backends.esxi.elements import Element, child, children, kind, number, text
 from hyperkit.backends.esxi.names import from_vsphere
-from hyperkit.backends.esxi.properties import Found
+from hyperkit.backends.esxi.properties import Found, Hop
+from hyperkit.backends.esxi.reach import reached
 from hyperkit.units import KiB
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ STORE = ("name", "browser")
 
 def stores(connection: Connection) -> dict[str, Store]:
     """The datastores of the scope by their names, read with one call."""
-    return {known.name: known for known in map(store, connection.properties.all("Datastore", STORE))}
+    return {known.name: known for known in map(store, reached(connection, Hop("HostSystem", "datastore"), {"Datastore": STORE}))}
 
 
 def store(found: Found) -> Store:

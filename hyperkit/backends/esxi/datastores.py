@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hyperkit.backends.esxi.elements import flag, number, text
 from hyperkit.backends.esxi.names import from_vsphere
-from hyperkit.backends.esxi.properties import Found
+from hyperkit.backends.esxi.properties import Found, Hop
+from hyperkit.backends.esxi.reach import reached
 from hyperkit.records import DatastoreRecord
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class Datastores:
         self._connection = connection
 
     def list(self) -> Sequence[DatastoreRecord]:
-        """Those of the scope, with one call."""
-        return [_record(found) for found in self._connection.properties.all("Datastore", _PATHS)]
+        """Those that the scope's machines have, with one call."""
+        found = reached(self._connection, Hop("HostSystem", "datastore"), {"Datastore": _PATHS})
+        return [_record(each) for each in found]
 
     def get(self, datastore_id: str) -> DatastoreRecord:
         """One, with one call.

@@ -12,6 +12,7 @@ from pyVmomi import vim
 from hyperkit.backends.esxi.elements import Element, children, flag, text
 from hyperkit.backends.esxi.names import from_vsphere
 from hyperkit.backends.esxi.properties import Hop
+from hyperkit.backends.esxi.reach import reached
 from hyperkit.errors import InvalidState, NotFound
 
 if TYPE_CHECKING:
@@ -74,13 +75,13 @@ class Networks:
         Args:
             paths: what to read of distributed ones besides.
         """
-        hops = (Hop(DISTRIBUTED, "config.distributedVirtualSwitch"),)
+        hop = Hop("HostSystem", "network", (Hop(DISTRIBUTED, "config.distributedVirtualSwitch"),))
         wanted = {
             "Network": ("name",),
             DISTRIBUTED: ("name", "config.distributedVirtualSwitch", "config.uplink", "tag", *paths),
             "DistributedVirtualSwitch": ("uuid", "name"),
         }
-        found = list(self._connection.properties.around("Network", hops, wanted))
+        found = list(reached(self._connection, hop, wanted))
         switches = {each.ref.id: each.values for each in found if "uuid" in each.values}
         networks = (_network(each, switches) for each in found if "uuid" not in each.values)
         return {

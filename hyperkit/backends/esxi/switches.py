@@ -76,9 +76,9 @@ class Switches:
         with _Steps(self._connection) as steps:
             for host in hosts:
                 self._add(steps, host, spec)
-        found = next((each for each in self._networks.all().values() if each.name == spec.name), None)
-        if found is None:
-            raise TaskFailed(f"the port group {spec.name!r} was made, and vSphere does not show it")
+            found = next((each for each in self._networks.all().values() if each.name == spec.name), None)
+            if found is None:
+                raise TaskFailed(f"the port group {spec.name!r} was made, and vSphere did not show it: it was removed")
         return _record(found, host_networks.read(self._connection))
 
     def _add(self, steps: _Steps, host: HostNetworks, spec: SwitchSpec) -> None:
