@@ -128,7 +128,8 @@ STORE = ("name", "browser")
 
 def stores(connection: Connection) -> dict[str, Store]:
     """The datastores of the scope by their names, read with one call."""
-    return {known.name: known for known in map(store, reached(connection, Hop("HostSystem", "datastore"), {"Datastore": STORE}))}
+    found = reached(connection, Hop("HostSystem", "datastore"), {"Datastore": STORE})
+    return {known.name: known for known in map(store, found)}
 
 
 def store(found: Found) -> Store:

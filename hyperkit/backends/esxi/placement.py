@@ -15,7 +15,8 @@ import attrs
 
 from hyperkit.backends.esxi.elements import children, flag, number, text
 from hyperkit.backends.esxi.names import from_vsphere
-from hyperkit.backends.esxi.properties import Found
+from hyperkit.backends.esxi.properties import Found, Hop
+from hyperkit.backends.esxi.reach import reached
 from hyperkit.errors import InvalidRequest, NotFound, ResourceExhausted
 from hyperkit.units import MiB
 
@@ -101,7 +102,7 @@ class Place:
 
 
 def choose(connection: Connection, *, stores: Iterable[str], named: Iterable[str], networks: Collection[str]) -> Place:
-    """Choose a place, with two calls.
+    """Choose a place, with one call.
 
     Args:
         stores: ids of datastores that the VM needs, its home first.
@@ -114,8 +115,10 @@ def choose(connection: Connection, *, stores: Iterable[str], named: Iterable[str
         ResourceExhausted: no machine takes VMs now, or no datastore can be written to.
     """
     pools = {host: compute.pool for compute in connection.scope.computes for host in compute.hosts}
-    machines = [machine for found in _machines(connection, pools) if (machine := _machine(found, pools)) is not None]
-    known = {store.name: store for store in map(_store, connection.properties.all("Datastore", _STORE))}
+    read = list(reached(connection, Hop("HostSystem", "datastore"), {"HostSystem": _HOST, "Datastore": _STORE}))
+    hosts = (found for found in read if found.ref.id in pools)
+    machines = [machine for found in hosts if (machine := _machine(found, pools)) is not None]
+    known = {store.name: store for store in (_store(found) for found in read if found.ref.kind == "Datastore")}
     by_id = {store.id: store for store in known.values()}
     wanted = [*stores, *(known[name].id for name in named if name in known)]
     for store in wanted:
@@ -138,10 +141,6 @@ def choose(connection: Connection, *, stores: Iterable[str], named: Iterable[str
         if home is not None:
             return Place(machine=machine, home=home, stores=known)
     raise ResourceExhausted("no datastore can be written to now: each is inaccessible or in maintenance mode")
-
-
-def _machines(connection: Connection, pools: Mapping[str, str]) -> Iterable[Found]:
-    return connection.properties.of("HostSystem", list(pools), _HOST)
 
 
 def _machine(found: Found, pools: Mapping[str, str]) -> Machine | None:
