@@ -9,7 +9,15 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from benchmarks import esxi_inventory, fake_throughput, imports, libvirt_inventory, libvirt_libcloud, libvirt_verbs
+from benchmarks import (
+    esxi_inventory,
+    esxi_verbs,
+    fake_throughput,
+    imports,
+    libvirt_inventory,
+    libvirt_libcloud,
+    libvirt_verbs,
+)
 from benchmarks.harness import Benchmark, BenchmarkFailed, CannotRun, Row, say
 
 BENCHMARKS: Sequence[Benchmark] = (
@@ -22,6 +30,7 @@ BENCHMARKS: Sequence[Benchmark] = (
     esxi_inventory.BENCHMARK,
     esxi_inventory.MANY,
     esxi_inventory.LIBCLOUD,
+    esxi_verbs.BENCHMARK,
 )
 
 

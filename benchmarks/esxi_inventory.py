@@ -37,11 +37,11 @@ class Bare:
         from pyVim import connect  # noqa: PLC0415 - the rest of the benchmarks runs without
 
         context = ssl.create_default_context(cafile=str(sim.ca_file))
-        self._instance = connect.SmartConnect(
+        self.instance = connect.SmartConnect(
             host=sim.host, port=sim.port, user=sim.user, pwd=sim.password, sslContext=context
         )
-        self._end: Callable[[], object] = lambda: connect.Disconnect(self._instance)
-        content = self._instance.RetrieveContent()
+        self._end: Callable[[], object] = lambda: connect.Disconnect(self.instance)
+        content = self.instance.RetrieveContent()
         self._collector = content.propertyCollector
         self._wanted = self._specification(content)
 
@@ -63,6 +63,17 @@ class Bare:
         from pyVmomi import vmodl  # noqa: PLC0415 - the rest of the benchmarks runs without
 
         return self._collector.RetrievePropertiesEx([self._wanted], vmodl.query.PropertyCollector.RetrieveOptions())
+
+    def state(self, name: str) -> str | None:
+        """The power state of the VM of this name, in vSphere's words; None if there is none."""
+        found = (
+            each.obj
+            for each in self.read().objects
+            for value in each.propSet
+            if (value.name, value.val) == ("name", name)
+        )
+        vm = next(found, None)
+        return None if vm is None else str(vm.runtime.powerState)
 
     def close(self) -> None:
         self._end()
@@ -96,10 +107,10 @@ def _run(name: str, vms: int, rounds: int) -> Row:
         found = host.vms.list()
         _compare(found, bare.read())
         ours, other = alternate(timed(host.vms.list), timed(bare.read), rounds=rounds)
-        trips = {"hyperkit": _trips(sim, host.vms.list), "other": _trips(sim, bare.read)}
+        counted = {"hyperkit": trips(sim, host.vms.list), "other": trips(sim, bare.read)}
         peaks = [_peak(host.vms.list), _peak(bare.read)]
     say(f"{name}: at most {peaks[0]} MB of Python's memory at a time with what is returned, the other {peaks[1]} MB")
-    return Row.of(name, f"ms/{len(found)} VMs", median(ours) * 1e3, median(other) * 1e3, _OTHER, trips)
+    return Row.of(name, f"ms/{len(found)} VMs", median(ours) * 1e3, median(other) * 1e3, _OTHER, counted)
 
 
 def run_libcloud(scale: float) -> Row:
@@ -117,13 +128,13 @@ def run_libcloud(scale: float) -> Row:
             if {(vm.name, vm.cpus) for vm in vms} != {(node.name, node.extra["cpus"]) for node in nodes}:
                 raise BenchmarkFailed("hyperkit and Libcloud do not see the same VMs")
             ours, other = alternate(timed(host.vms.list), timed(driver.list_nodes), rounds=_FEW_ROUNDS)
-            trips = {"hyperkit": _trips(sim, host.vms.list), "other": _trips(sim, driver.list_nodes)}
+            counted = {"hyperkit": trips(sim, host.vms.list), "other": trips(sim, driver.list_nodes)}
     return Row.of(
-        "esxi-inventory-libcloud", f"ms/{len(vms)} VMs", median(ours) * 1e3, median(other) * 1e3, "Libcloud", trips
+        "esxi-inventory-libcloud", f"ms/{len(vms)} VMs", median(ours) * 1e3, median(other) * 1e3, "Libcloud", counted
     )
 
 
-def _trips(sim: Any, work: Callable[[], object]) -> int:
+def trips(sim: Any, work: Callable[[], object]) -> int:
     """Round trips of a piece of work, counted on the wire."""
     sim.control.reset_calls()
     work()
