@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import runpy
 import shutil
+import ssl
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.beds import libvirt_qemu
+from tests.beds import libvirt_qemu, vcsim
 
 ROOT = Path(__file__).resolve().parent.parent
 main: Callable[[Sequence[str]], int] = runpy.run_path(str(ROOT / "examples" / "tour.py"))["main"]
@@ -69,3 +70,19 @@ def test_tour_boots_a_real_guest_on_a_real_libvirtd(
     assert [path.name for path in real_host.images.iterdir()] == ["base.qcow2"]
     assert "tour-" not in real_host.run("virsh", "-c", "qemu:///system", "list", "--all", "--name")
     assert "tour-" not in real_host.run("virsh", "-c", "qemu:///system", "net-list", "--all", "--name")
+
+
+@pytest.mark.parametrize("model", ["esx", "vcenter"])
+def test_tour_on_a_simulated_vsphere(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if reasons := vcsim.missing():
+        pytest.skip("; ".join(reasons))
+    from hyperkit.backends.esxi.transport import fingerprint
+
+    with vcsim.Vcsim(model) as sim:
+        certificate = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((sim.host, sim.port)))
+        with_password = sim.hyperkit_url.replace(sim.user, f"{sim.user}:{sim.password}", 1)
+        assert main([f"{with_password}?thumbprint={fingerprint(certificate)}"]) == 0, capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert "reverted: 1 CPU and 1 disk, as it was" in out
+    assert out.strip().endswith(LAST_LINE)
+    assert sim.password not in out
