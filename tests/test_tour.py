@@ -8,6 +8,7 @@ import ssl
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_tour_boots_a_real_guest_on_a_real_libvirtd(
 
 
 @pytest.mark.parametrize("model", ["esx", "vcenter"])
-def test_tour_on_a_simulated_vsphere(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tour_on_a_simulated_vsphere(model: Literal["esx", "vcenter"], capsys: pytest.CaptureFixture[str]) -> None:
     if reasons := vcsim.missing():
         pytest.skip("; ".join(reasons))
     from hyperkit.backends.esxi.transport import fingerprint

@@ -84,7 +84,8 @@ class Allocation:
     period and vCPU in libvirt. For memory both are bytes.
 
     Attributes:
-        reservation: always available to the VM; 0 promises nothing.
+        reservation: always available to the VM; 0 promises nothing. No more than the VM has (of CPU, 1000 for each of
+            its own), whatever it may grow to: vSphere refuses more, and so does Hyper-V.
         limit: never more than this; None is no limit.
         shares: weight while VMs compete: 100 is normal, 200 gets twice as much as a normal VM.
     """
@@ -185,7 +186,7 @@ class VMSpec:
         if self.max_memory is not self.memory:
             checks.size("max_memory", self.max_memory, least=self.memory, multiple=KiB)
         if self.cpu_allocation is not DEFAULT_ALLOCATION or self.memory_allocation is not DEFAULT_ALLOCATION:
-            check_allocations(self.cpu_allocation, self.memory_allocation, self.max_cpus, self.max_memory)
+            check_allocations(self.cpu_allocation, self.memory_allocation, self.cpus, self.memory)
         if self.topology is not None:
             check_topology(self.topology, self.max_cpus)
         checks.all_are("disks", self.disks, DiskSpec)

@@ -262,10 +262,10 @@ def test_room_to_grow_is_a_capability_here_too(capability: str, change: dict[str
         ({}, {"topology": CpuTopology(2)}, "topology"),
         ({"firmware": Firmware.BIOS}, {"secure_boot": True}, "secure_boot"),
         ({}, {"cpu_allocation": Allocation(4001)}, "cpu_allocation.reservation"),
-        ({"cpu_allocation": Allocation(4000)}, {"max_cpus": 3}, "cpu_allocation.reservation"),
+        ({}, {"cpu_allocation": Allocation(2001)}, "cpu_allocation.reservation"),
         ({"max_cpus": 2, "cpu_allocation": Allocation(2000)}, {"cpus": 1}, "cpu_allocation.reservation"),
         ({}, {"memory_allocation": Allocation(5 * GiB)}, "memory_allocation.reservation"),
-        ({"memory_allocation": Allocation(4 * GiB)}, {"max_memory": 2 * GiB}, "memory_allocation.reservation"),
+        ({}, {"memory_allocation": Allocation(GiB + MiB)}, "memory_allocation.reservation"),
         (
             {"max_memory": GiB, "memory_allocation": Allocation(GiB)},
             {"memory": 512 * MiB},
