@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum, StrEnum
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -42,6 +43,19 @@ def as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
 def refuse(field: str, value: object, wanted: str) -> NoReturn:
     """Raise `InvalidRequest` in the one form all checks share."""
     raise InvalidRequest(f"{field}={value!r} is not accepted: {wanted}", field=field, value=value)
+
+
+@contextmanager
+def part_of(whole: str) -> Iterator[None]:
+    """Name what is refused in here as a part: the ``size`` of ``disks[0]`` as ``disks[0].size``."""
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.field and not error.field.startswith(whole):
+            if error.message.startswith(error.field):
+                error.args = (f"{whole}.{error.message}", *error.args[1:])
+            error.field = f"{whole}.{error.field}"
+        raise
 
 
 def name(field: str, value: object) -> None:

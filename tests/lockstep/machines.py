@@ -183,8 +183,12 @@ class VsphereLockstep(Lockstep):
             return "vSphere tells the size of a disk's file in KiB"
         topology = step.fields.get("topology", vm.topology if vm else None)
         cpus = step.fields.get("cpus", vm.cpus if vm else 1)
-        if step.method in ("create", "configure") and topology and cpus % (topology.cores * topology.threads):
-            return "vSphere fills whole sockets"
+        if step.method in ("create", "configure") and topology and (topology.threads > 1 or cpus % topology.cores):
+            return "vSphere fills whole sockets, and a vCPU is a core"
+        if step.what == "disk.resize" and vm and self._fake.world.machines[vm.id].snapshots:
+            return "vSphere grows no disk of a VM that has snapshots"
+        if step.what == "vm.reboot":
+            return "no guest has VMware Tools, which would hear it"
         kept = step.fields.get("memory") is not False and not step.fields.get("quiesce")
         if step.what == "snapshots.create" and vm and vm.state is PowerState.RUNNING and not kept:
             return "vSphere tells no state of a snapshot without memory but off"

@@ -93,6 +93,7 @@ def new(spec: VMSpec, *, path: str, uuid: str, mhz: int, api_version: str, creat
         max_cpus=ceiling(spec.max_cpus, spec.cpus),
         max_memory=ceiling(spec.max_memory, spec.memory),
         guest_os=guest_ids.worth_keeping(spec.guest_os, guest_id),
+        single_cores=spec.topology is not None and spec.topology.cores == 1,
         boot_order=order_to_keep(spec.boot_order, _bootable(spec)),
     )
     if ours != Kept():

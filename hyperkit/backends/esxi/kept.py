@@ -27,6 +27,7 @@ class Kept:
         max_cpus: the ceiling of hot-added CPUs; vSphere has only the host's own.
         max_memory: the ceiling of hot-added memory, in bytes.
         guest_os: the hint as it was given, where vSphere's own id says less.
+        single_cores: whether sockets of one core were asked for, which are vSphere's own choice too.
         boot_order: as it was given, where it has kinds of device that the VM has none of: vSphere keeps devices.
     """
 
@@ -35,6 +36,7 @@ class Kept:
     max_cpus: int | None = None
     max_memory: int | None = None
     guest_os: str = ""
+    single_cores: bool = False
     boot_order: tuple[str, ...] = ()
 
     def text(self) -> str:
@@ -45,6 +47,7 @@ class Kept:
             "max_cpus": self.max_cpus,
             "max_memory": self.max_memory,
             "guest_os": self.guest_os,
+            "single_cores": self.single_cores,
             "boot_order": list(self.boot_order),
         }
         told = {name: value for name, value in fields.items() if value}
@@ -70,6 +73,7 @@ def parse(text: str) -> Kept:
         max_cpus=_whole(stored.get("max_cpus")),
         max_memory=_whole(stored.get("max_memory")),
         guest_os=stored["guest_os"] if isinstance(stored.get("guest_os"), str) else "",
+        single_cores=stored.get("single_cores") is True,
         boot_order=tuple(_words(stored.get("boot_order"))),
     )
 

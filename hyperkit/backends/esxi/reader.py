@@ -155,7 +155,7 @@ def record(found: Found, references: References) -> VMRecord:
         memory=memory,
         max_cpus=max_cpus,
         max_memory=max(memory, ours.max_memory or _memory_ceiling(values)),
-        topology=_topology(hardware, max_cpus),
+        topology=_topology(hardware, max_cpus, ours.single_cores),
         cpu_allocation=allocation.cpu_from_vsphere(values.get("config.cpuAllocation"), cpus=cpus, mhz=host.mhz),
         memory_allocation=allocation.memory_from_vsphere(values.get("config.memoryAllocation"), memory=memory),
         disks=devs.disks,
@@ -217,10 +217,10 @@ def _memory_ceiling(values: Mapping[str, Element]) -> int:
     return (number(values.get("config.hotPlugMemoryLimit")) or 0) * MiB
 
 
-def _topology(hardware: Element | None, max_cpus: int) -> CpuTopology | None:
+def _topology(hardware: Element | None, max_cpus: int, single_cores: bool) -> CpuTopology | None:
     """One core for each socket is vSphere's own choice, and so is what it says that it chose itself (since 8.0)."""
     cores = number(hardware, "numCoresPerSocket") or 1
-    if cores == 1 or max_cpus % cores or flag(hardware, "autoCoresPerSocket"):
+    if (cores == 1 and not single_cores) or max_cpus % cores or flag(hardware, "autoCoresPerSocket"):
         return None
     return CpuTopology(sockets=max_cpus // cores, cores=cores)
 

@@ -167,6 +167,7 @@ def _size(now: _Present, change: VMChange, fields: dict[str, Any], keep: dict[st
     if change.topology is not None:
         hardware.check_topology(change.topology, cpus)
         fields["numCoresPerSocket"] = change.topology.cores
+        keep["single_cores"] = change.topology.cores == 1
 
 
 def _allocate(connection: Connection, now: _Present, change: VMChange, fields: dict[str, Any]) -> None:

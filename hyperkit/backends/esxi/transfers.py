@@ -6,6 +6,8 @@ SDK Programming Guide). Each transfer has a connection of its own, which is trus
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlencode
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _CHUNK = 256 * 1024
 """Bytes in memory at once."""
 _OK = (200, 201, 204)
+_PATIENCE = 10.0
+"""Seconds that a host has to notice the end of an upload that breaks off."""
 
 
 def upload(connection: Connection, path: Path, source: BinaryIO, size: int) -> None:
@@ -45,7 +49,11 @@ def upload(connection: Connection, path: Path, source: BinaryIO, size: int) -> N
         line.putheader("Content-Type", "application/octet-stream")
         line.putheader("Content-Length", str(size))
         line.endheaders()
-        broken = _send(line, source, size)
+        try:
+            broken = _send(line, source, size)
+        except BaseException:
+            _end(line)
+            raise
         try:
             response = line.getresponse()
             response.read()
@@ -55,6 +63,16 @@ def upload(connection: Connection, path: Path, source: BinaryIO, size: int) -> N
             raise _refused(response, path) if response.status not in _OK else _lost(connection, broken or OSError())
     finally:
         line.close()
+
+
+def _end(line: Line) -> None:
+    """Say that no more will come, and wait until the host has let go of the file: who deletes it comes after that."""
+    sock = line.sock
+    with suppress(OSError):
+        sock.settimeout(_PATIENCE)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(_CHUNK):
+            pass
 
 
 def _send(line: Line, source: BinaryIO, size: int) -> OSError | None:

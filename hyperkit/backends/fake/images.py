@@ -6,7 +6,8 @@ import itertools
 from pathlib import PurePosixPath
 
 from hyperkit.backends.fake.world import Volume, World
-from hyperkit.errors import AlreadyExists, InvalidRequest, ResourceExhausted
+from hyperkit.checks import refuse
+from hyperkit.errors import AlreadyExists, ResourceExhausted
 from hyperkit.records import DiskRecord, VolumeRecord, changed
 from hyperkit.specs import CloneSpec, DiskBus, DiskFormat, DiskSpec
 from hyperkit.units import format_size
@@ -27,11 +28,7 @@ def make_disk(world: World, vm_name: str, disk_id: str, spec: DiskSpec) -> DiskR
     base = world.volume(spec.base, "base") if spec.base is not None else None
     size = spec.size if spec.size is not None else base.record.size if base else 0
     if base is not None and size < base.record.size:
-        raise InvalidRequest(
-            f"size={size} is below the {base.record.size} bytes of the base image {base.record.path}",
-            field="size",
-            value=size,
-        )
+        refuse("size", size, f"at least the {base.record.size} bytes of the base image {base.record.path}")
     name = spec.name or _free_name(world, vm_name, spec.datastore)
     extension = spec.format or DiskFormat(world.capabilities.disk_formats[0])
     linked = base is not None and spec.linked

@@ -8,6 +8,7 @@ from hyperkit.backends.fake.guests import agent_state, hears
 from hyperkit.backends.fake.images import make_disk
 from hyperkit.backends.fake.memory import changed_dimms
 from hyperkit.backends.fake.world import Machine, World
+from hyperkit.checks import part_of
 from hyperkit.driver import Reboot
 from hyperkit.errors import AlreadyExists, InvalidState
 from hyperkit.jobs import Job
@@ -94,7 +95,8 @@ class FakeVMs:
         made: list[DiskRecord] = []
         try:
             for index, disk in enumerate(spec.disks):
-                made.append(make_disk(self._world, spec.name, f"disk{index}", disk))
+                with part_of(f"disks[{index}]"):
+                    made.append(make_disk(self._world, spec.name, f"disk{index}", disk))
         except BaseException:
             for record in made:
                 if record.created:

@@ -78,7 +78,7 @@ def _driver(target: Target, connection: Connection) -> Driver:
         vms=vms,
         disks=Disks(connection, platform, images, reader),
         nics=Nics(connection, platform, reader, filters),
-        switches=Switches(connection),
+        switches=Switches(connection, filters=able.nic_acl or able.nic_isolation),
         datastores=Datastores(connection),
         volumes=Volumes(connection),
         snapshots=Snapshots(connection, vms.get, filters) if able.snapshots else None,

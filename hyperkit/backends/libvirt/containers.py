@@ -30,7 +30,7 @@ from hyperkit.backends.libvirt.reader import parse_domain
 from hyperkit.backends.libvirt.wiring import Wire
 from hyperkit.backends.libvirt.xml_write import Platform
 from hyperkit.capabilities import Capabilities
-from hyperkit.errors import InvalidRequest
+from hyperkit.errors import AgentUnavailable, InvalidRequest
 from hyperkit.specs import VMSpec
 from hyperkit.states import PowerAction
 
@@ -129,6 +129,10 @@ def ask(domain: Any, action: PowerAction) -> None:
     """Ask a container to shut down or to reboot: by the pipe that a whole system's init has, and by a signal.
 
     The signals are SIGTERM and SIGHUP. An init that has understood the pipe does not mind them.
+
+    Raises:
+        AgentUnavailable: one that is still being started ("Init process ID is not yet known") was asked to reboot. A
+            shutdown is asked for again.
     """
     if action is PowerAction.SHUTDOWN:
         call, pipe, signal = (
@@ -138,9 +142,11 @@ def ask(domain: Any, action: PowerAction) -> None:
         )
     else:
         call, pipe, signal = domain.reboot, libvirt.VIR_DOMAIN_REBOOT_INITCTL, libvirt.VIR_DOMAIN_REBOOT_SIGNAL
-    asked(lambda: call(pipe), None, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED)
     try:
+        asked(lambda: call(pipe), None, libvirt.VIR_ERR_OPERATION_UNSUPPORTED, libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED)
         call(signal)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:  # it was quick, and is off already
             raise
+        if action is PowerAction.REBOOT and domain.isActive():
+            raise AgentUnavailable("its init has not begun yet") from error

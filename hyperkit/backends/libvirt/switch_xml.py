@@ -73,8 +73,8 @@ def lease_element(lease: StaticLease) -> ET.Element:
     return host
 
 
-def record(tree: ET.Element, *, active: bool) -> SwitchRecord:
-    """A whole network, of hyperkit's or anybody else's."""
+def record(tree: ET.Element, *, active: bool, filters: bool) -> SwitchRecord:
+    """A whole network, of hyperkit's or anybody else's, on a host that can filter what its NICs send, or cannot."""
     forward = tree.find("forward")
     mode = None if forward is None else forward.get("mode", "nat")
     address = ipv4(tree)
@@ -100,7 +100,9 @@ def record(tree: ET.Element, *, active: bool) -> SwitchRecord:
         vlan=vlan,
         # The rest is a Linux bridge, or a NIC of the host's that guests share, which the kernel filters nothing of.
         carries_vlans=openvswitch or mode == "hostdev",
-        enforces_policies=not openvswitch and (kind is not SwitchKind.EXTERNAL or tree.find("bridge") is not None),
+        enforces_policies=filters
+        and not openvswitch
+        and (kind is not SwitchKind.EXTERNAL or tree.find("bridge") is not None),
     )
 
 

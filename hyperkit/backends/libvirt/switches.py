@@ -32,8 +32,9 @@ _LIVE, _CONFIG = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE, libvirt.VIR_NETWORK_UPD
 class Switches:
     """See `hyperkit.driver.SwitchPort`. A switch's id is its network's UUID."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, filters: bool = True) -> None:
         self._connection = connection
+        self._filters = filters
 
     @property
     def _conn(self) -> Any:
@@ -45,15 +46,19 @@ class Switches:
 
     def get(self, switch_id: str) -> SwitchRecord:
         """See the contract."""
-        return self._connection.repeat(lambda: _record(self._network(switch_id)))
+        return self._connection.repeat(lambda: self._record(self._network(switch_id)))
 
     def _list(self) -> Sequence[SwitchRecord]:
         found = []
         networks: list[Any] = asked(lambda: self._conn.listAllNetworks(0), [])
         for network in networks:
             with unless_gone():
-                found.append(_record(network))
+                found.append(self._record(network))
         return found
+
+    def _record(self, network: Any) -> SwitchRecord:
+        active = bool(asked(network.isActive, True))
+        return switch_xml.record(parse(network.XMLDesc(0)), active=active, filters=self._filters)
 
     def create(self, spec: SwitchSpec) -> SwitchRecord:
         """See the contract.
@@ -75,7 +80,7 @@ class Switches:
             if spec.subnet is not None and "already in use" in str(error):
                 refuse("subnet", spec.subnet, f"a subnet that the host does not use yet ({error})")
             raise
-        return _record(network)
+        return self._record(network)
 
     def _define(self, tree: ET.Element, name: str) -> Any:
         try:
@@ -97,7 +102,7 @@ class Switches:
                 if failed is not None:
                     tell(self._connection, error, [f"some of the new leases of switch {network.name()}"])
                 raise
-        return _record(network)
+        return self._record(network)
 
     def _lease_again(self, switch_id: str, leases: _Leases) -> None:
         network = self._network(switch_id)
@@ -143,10 +148,6 @@ class Switches:
         if spec.openvswitch and bridge:
             refuse("uplink", spec.uplink, "a bridge of Open vSwitch; this is one of the kernel's own")
         return bridge or spec.openvswitch
-
-
-def _record(network: Any) -> SwitchRecord:
-    return switch_xml.record(parse(network.XMLDesc(0)), active=bool(asked(network.isActive, True)))
 
 
 @attrs.frozen

@@ -22,6 +22,7 @@ from hyperkit.backends.libvirt.undo import Made, insist, is_lost, tell, writes_m
 from hyperkit.backends.libvirt.wiring import wires
 from hyperkit.backends.libvirt.xml_edit import text_of
 from hyperkit.backends.libvirt.xml_write import Platform
+from hyperkit.checks import part_of
 from hyperkit.errors import AlreadyExists, InvalidState, NotFound
 from hyperkit.jobs import Job, ThreadJob
 from hyperkit.records import PowerRecord, VMRecord
@@ -127,7 +128,10 @@ class VMs:
                 self._images.inspect(spec.kernel.initrd, "kernel.initrd")
         made = Made(self._connection, images, domain_name=spec.name)
         with made.undone():
-            files = [made.image(spec.name, index, disk) for index, disk in enumerate(spec.disks)]
+            files = []
+            for index, disk in enumerate(spec.disks):
+                with part_of(f"disks[{index}]"):
+                    files.append(made.image(spec.name, index, disk))
             _check_distinct(files)
             if spec.container is not None:
                 tree = containers.new_container(spec, networks, self._platform)

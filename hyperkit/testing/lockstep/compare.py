@@ -65,6 +65,8 @@ class Labels:
         self._names: dict[tuple[str, ...], str] = {}
         self._macs: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self._past: dict[str, str] = {}
+        """Layers that are gone: the record of a VM that nobody has read since still tells of them."""
 
     def give(self, handle: Handle[Any], name: str) -> None:
         """Remember what a result is called."""
@@ -89,7 +91,7 @@ class Labels:
 
     def file(self, path: str | None) -> str | None:
         """What a file is called, or the disk that it is a layer of."""
-        path = None if path is None else self.layers.get(path) or path
+        path = None if path is None else self.layers.get(path) or self._past.get(path) or path
         return None if path is None else self.files.get(path, path)
 
     @property
@@ -111,6 +113,8 @@ class Labels:
 
     def forget(self, there: Collection[str]) -> None:
         """Drop the files that are gone."""
+        self._past.update((path, root) for path, root in self.layers.items() if root)
+        self._past = {path: root for path, root in self._past.items() if path not in there}
         self.layers = {path: root for path, root in self.layers.items() if path in there}
         self.files = {path: name for path, name in self.files.items() if path in there}
 

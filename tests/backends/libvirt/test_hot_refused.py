@@ -48,6 +48,7 @@ FIELDS: dict[str, tuple[Any, tuple[PowerState, ...]]] = {
     "tpm": (True, ALL_THREE),
     "boot_order": ((BootDevice.CDROM,), ALL_THREE),
     "notes": ("n", ()),
+    "tags": (("t",), ()),
     "autostart": (True, ()),
 }
 """Another value of each field, and the states that refuse it."""
