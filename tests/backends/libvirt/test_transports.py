@@ -19,7 +19,7 @@ import hyperkit
 from hyperkit import AuthenticationFailed, ConnectionFailed, InvalidRequest
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 from tests.beds.libvirt_qemu.listening import PASSWORD, SSH_PORT, USER, Listening, in_network
-from tests.beds.libvirt_qemu.pki import Authority
+from tests.beds.pki import Authority
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LACKING = missing() + [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.beds.libvirt_qemu.errors import BedFailure
-from tests.beds.libvirt_qemu.pki import Authority
+from tests.beds.pki import Authority
 
 T = TypeVar("T")
 

@@ -129,12 +129,11 @@ class Carrier:
         if transport is None:
             transport = self._current = self._open()
         try:
-            if self._way.encrypts:
-                self._translated(transport.build_session, fresh=fresh, sent=False)
-                if transport.encryption is None:
-                    raise ConnectionFailed("the host did not agree to encrypt messages; nothing was sent")
+            session = self._translated(transport.build_session, fresh=fresh, sent=False)
+            if self._way.encrypts and transport.encryption is None:
+                raise ConnectionFailed("the host did not agree to encrypt messages; nothing was sent")
             if fresh:
-                _watch(transport.build_session(), encrypted=self._way.encrypts)
+                _watch(session, encrypted=self._way.encrypts)
             answer: bytes = self._translated(lambda: transport.send_message(message), fresh=fresh, sent=True)
         except BaseException:
             self._drop()

@@ -1,4 +1,4 @@
-"""A certificate authority of the bed's own, by openssl."""
+"""A certificate authority of a bed's own, by openssl."""
 
 from __future__ import annotations
 
