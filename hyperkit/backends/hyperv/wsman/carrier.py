@@ -134,7 +134,7 @@ class Carrier:
                 raise ConnectionFailed("the host did not agree to encrypt messages; nothing was sent")
             if fresh:
                 _watch(session, encrypted=self._way.encrypts)
-            answer: bytes = self._translated(lambda: transport.send_message(message), fresh=fresh, sent=True)
+            answer: bytes = self._translated(lambda: _exchanged(transport, message), fresh=fresh, sent=True)
         except BaseException:
             self._drop()
             raise
@@ -169,9 +169,9 @@ class Carrier:
                 password=way.password,
                 cert_pem=way.certificate,
                 cert_key_pem=way.key,
-                ca_trust_path=way.verify if isinstance(way.verify, str) else None,  # type: ignore[arg-type]
+                ca_trust_path=way.verify if isinstance(way.verify, str) else None,
                 server_cert_validation="ignore" if way.verify is False else "validate",
-                read_timeout_sec=way.silence,  # type: ignore[arg-type]  # requests takes fractions
+                read_timeout_sec=way.silence,  # requests takes fractions
                 message_encryption="always" if way.encrypts else "never",
                 kerberos_delegation=way.delegate,
                 kerberos_hostname_override=way.service_name,
@@ -194,9 +194,6 @@ class Carrier:
         try:
             return call()
         except exceptions.WinRMTransportError as error:
-            text = error.response_text
-            if "Envelope" in text:
-                return text.encode()  # type: ignore[return-value]  # a fault, which HTTP calls an error
             raise _unexpected(error.code, fresh, sent) from error
         except exceptions.InvalidCredentialsError as error:
             if not fresh:
@@ -235,6 +232,19 @@ class Carrier:
 
     def __repr__(self) -> str:
         return f"<Carrier to {self._way.url}>"
+
+
+def _exchanged(transport: Any, message: bytes) -> bytes:
+    """The answer, also if it is a fault, which HTTP calls an error."""
+    from winrm import exceptions  # noqa: PLC0415  loaded when used
+
+    try:
+        answer: bytes = transport.send_message(message)
+    except exceptions.WinRMTransportError as error:
+        if "Envelope" not in error.response_text:
+            raise
+        answer = error.response_text.encode()
+    return answer
 
 
 def _watch(session: Any, *, encrypted: bool) -> None:
