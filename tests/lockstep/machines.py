@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from hyperkit import DiskBus, DiskFormat, KiB, PowerState, SwitchKind
+from hyperkit import DiskBus, DiskFormat, KiB, MiB, PowerState, SwitchKind
 from hyperkit.records import VMRecord
 from hyperkit.testing.lockstep import Lockstep
 from hyperkit.testing.lockstep.compare import Outcome
@@ -14,7 +14,23 @@ from hyperkit.testing.lockstep.machine import HOLDS_POWER
 from hyperkit.testing.lockstep.script import New, Ref, Step
 
 
-class QemuLockstep(Lockstep):
+class _Sharing(Lockstep):
+    """A host on which one of two VMs with the same image can run."""
+
+    def shares(self, vm: VMRecord) -> bool:
+        """Whether a VM that runs has an image of this one too, as a disk or as the base of one."""
+        files = {path for disk in vm.disks for path in (disk.path, disk.base)}
+        others = (other for other in self.pair.fake.survey.vms.values() if other.id != vm.id)
+        base = self.bed.base_image.path if self.bed.base_image else None
+        return any(
+            {disk.path, disk.base} & files - {base, None}
+            for other in others
+            if other.state in HOLDS_POWER
+            for disk in other.disks
+        )
+
+
+class QemuLockstep(_Sharing):
     """A real QEMU."""
 
     buses = (DiskBus.SCSI, DiskBus.VIRTIO, DiskBus.SATA)
@@ -40,7 +56,7 @@ class QemuLockstep(Lockstep):
             return self._spared_snapshot(step, vm)
         if vm is not None and step.method == "configure" and self._shrinks(step, vm):
             return "a guest would have to let go of it"
-        if vm is not None and step.method not in ("configure", "rename") and self._shares(vm):
+        if vm is not None and step.method not in ("configure", "rename") and self.shares(vm):
             return "QEMU locks the images of a VM that runs"
         if self._covered(step):
             return "the disk goes on in files that lie on this one"
@@ -52,7 +68,7 @@ class QemuLockstep(Lockstep):
 
     def _spared_snapshot(self, step: Step, vm: VMRecord | None) -> str:
         if vm is not None and step.what == "snapshots.create":
-            if self._shares(vm):
+            if self.shares(vm):
                 return "QEMU locks the images of a VM that runs"
             return self._spared_new(step.target.name, vm)
         snapshot = step.target.on(self.pair.fake.names)
@@ -100,18 +116,6 @@ class QemuLockstep(Lockstep):
     def _shrinks(step: Step, vm: VMRecord) -> bool:
         less = {size for size in ("cpus", "memory") if step.fields.get(size, getattr(vm, size)) < getattr(vm, size)}
         return vm.state is PowerState.RUNNING and ("cpus" in less or ("memory" in less and bool(vm.dimms)))
-
-    def _shares(self, vm: VMRecord) -> bool:
-        """Whether a VM that runs has an image of this one too, as a disk or as the base of one."""
-        files = {path for disk in vm.disks for path in (disk.path, disk.base)}
-        others = (other for other in self.pair.fake.survey.vms.values() if other.id != vm.id)
-        base = self.bed.base_image.path if self.bed.base_image else None
-        return any(
-            {disk.path, disk.base} & files - {base, None}
-            for other in others
-            if other.state in HOLDS_POWER
-            for disk in other.disks
-        )
 
     def _read_only(self, step: Step) -> bool:
         return bool(step.target.then("record", "read_only").on(self.pair.fake.names))
@@ -165,7 +169,7 @@ class TestDriverLockstep(Lockstep):
         return "the driver grows no image" if grown else _odd_specs(step)
 
 
-class VsphereLockstep(Lockstep):
+class VsphereLockstep(_Sharing):
     """An ESXi host or a vCenter, simulated."""
 
     buses = (DiskBus.SCSI, DiskBus.SATA, DiskBus.NVME)
@@ -185,8 +189,13 @@ class VsphereLockstep(Lockstep):
         cpus = step.fields.get("cpus", vm.cpus if vm else 1)
         if step.method in ("create", "configure") and topology and (topology.threads > 1 or cpus % topology.cores):
             return "vSphere fills whole sockets, and a vCPU is a core"
+        wanted = step.fields.get("memory_allocation")
+        if wanted is not None and any((getattr(wanted, part) or 0) % MiB for part in ("reservation", "limit")):
+            return "vSphere counts them in MiB"
         if step.what == "disk.resize" and vm and self._fake.world.machines[vm.id].snapshots:
             return "vSphere grows no disk of a VM that has snapshots"
+        if vm is not None and step.method not in ("configure", "rename") and self.shares(vm):
+            return "ESXi locks the disks of a VM that runs"
         if step.what == "vm.reboot":
             return "no guest has VMware Tools, which would hear it"
         kept = step.fields.get("memory") is not False and not step.fields.get("quiesce")

@@ -308,3 +308,13 @@ def test_a_whole_clone_needs_nothing_of_its_source(hyperkit_fake: Fake) -> None:
     clone = vm.clone("web1")
     vm.delete()
     assert clone.start().state is PowerState.RUNNING
+
+
+def test_on_vsphere_a_file_does_not_tell_with_which_it_shares_blocks() -> None:
+    host = hyperkit.connect("fake://?profile=vcenter")
+    vm = host.vms.create("golden", memory=64 * MiB, disks=[DiskSpec(size=8 * MiB)])
+    vm.snapshots.create("clean")
+    clone = vm.clone("web1", linked=True)
+    (store,) = host.datastores
+    assert store.volumes.get(clone.disks[0].path).record.base is None
+    assert clone.disks[0].record.base is not None

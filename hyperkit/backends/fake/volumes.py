@@ -9,7 +9,7 @@ from hyperkit.backends.fake.images import add_volume
 from hyperkit.backends.fake.world import World
 from hyperkit.errors import TaskFailed
 from hyperkit.jobs import Job
-from hyperkit.records import VolumeRecord
+from hyperkit.records import VolumeRecord, changed
 from hyperkit.specs import VolumeSpec
 
 
@@ -22,7 +22,11 @@ class FakeVolumes:
     def list(self, datastore_id: str) -> Sequence[VolumeRecord]:
         with self._world.lock:
             self._world.datastore(datastore_id)
-            return [v.record for v in self._world.volumes.values() if v.record.datastore_id == datastore_id]
+            found = [v.record for v in self._world.volumes.values() if v.record.datastore_id == datastore_id]
+        if self._world.capabilities.linked_disks:
+            return found
+        # Where images share blocks only as disks of VMs, as on vSphere, a file does not tell with which.
+        return [record if record.base is None else changed(record, base=None) for record in found]
 
     def create(self, datastore_id: str, spec: VolumeSpec) -> VolumeRecord | Job[VolumeRecord]:
         world = self._world
