@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hyperkit import DiskBus, DiskFormat, KiB, MiB, PowerState, SwitchKind
@@ -17,9 +17,9 @@ from hyperkit.testing.lockstep.script import New, Ref, Step
 class _Sharing(Lockstep):
     """A host on which one of two VMs with the same image can run."""
 
-    def shares(self, vm: VMRecord) -> bool:
-        """Whether a VM that runs has an image of this one too, as a disk or as the base of one."""
-        files = {path for disk in vm.disks for path in (disk.path, disk.base)}
+    def shares(self, vm: VMRecord, more: Collection[str] = ()) -> bool:
+        """Whether a VM that runs has an image of this one too, or one of some more: as a disk or as the base of one."""
+        files = {path for disk in vm.disks for path in (disk.path, disk.base)}.union(more)
         others = (other for other in self.pair.fake.survey.vms.values() if other.id != vm.id)
         base = self.bed.base_image.path if self.bed.base_image else None
         return any(
@@ -177,7 +177,18 @@ class VsphereLockstep(_Sharing):
 
     def __init__(self) -> None:
         super().__init__()
+        self._there = {volume.record.name for volume in self._fake.world.volumes.values()}
         self._fake.world.usual_model = lambda guest_os: "vmxnet3" if guest_os else "e1000e"
+
+    def _is_taken(self, name: str) -> bool:
+        """Whether a VM or a switch is called so."""
+        vms = {vm.name for vm in self.pair.fake.survey.vms.values()}
+        return name in vms | {switch.name for switch in self.pair.fake.host.switches}
+
+    def _asked(self, step: Step) -> set[str]:
+        """The files that a step asks for."""
+        paths = [spec[key] for spec in _specs(step) for key in ("path", "base") if key in spec]
+        return {str(path.on(self.pair.fake.names)) if isinstance(path, Ref) else path for path in paths}
 
     def spared(self, step: Step, vm: VMRecord | None) -> str:
         if any("name" in disk for disk in _specs(step)):
@@ -189,12 +200,16 @@ class VsphereLockstep(_Sharing):
         cpus = step.fields.get("cpus", vm.cpus if vm else 1)
         if step.method in ("create", "configure") and topology and (topology.threads > 1 or cpus % topology.cores):
             return "vSphere fills whole sockets, and a vCPU is a core"
+        if step.what in ("vms.create", "switches.create") and step.fields and self._is_taken(step.args[0]):
+            return "of two mistakes either may be told"
+        if step.what == "volumes.create" and step.args[0] in self._there:
+            return "the fake calls new files by paths of its own, and sees no clash with one that was there"
         wanted = step.fields.get("memory_allocation")
         if wanted is not None and any((getattr(wanted, part) or 0) % MiB for part in ("reservation", "limit")):
             return "vSphere counts them in MiB"
         if step.what == "disk.resize" and vm and self._fake.world.machines[vm.id].snapshots:
             return "vSphere grows no disk of a VM that has snapshots"
-        if vm is not None and step.method not in ("configure", "rename") and self.shares(vm):
+        if vm is not None and step.method not in ("configure", "rename") and self.shares(vm, self._asked(step)):
             return "ESXi locks the disks of a VM that runs"
         if step.what == "vm.reboot":
             return "no guest has VMware Tools, which would hear it"
