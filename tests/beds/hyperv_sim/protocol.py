@@ -115,6 +115,8 @@ class Service:
         return found
 
     def _do(self, message: Message) -> tuple[str, ET.Element]:
+        if message.largest < _SMALLEST_ENVELOPE:
+            raise Refused(subcode="w:EncodingLimit", reason="MaxEnvelopeSize is too small", code=0x80338048)
         if not message.uri.startswith(WMI) or message.namespace.casefold() not in self.repository.schema.namespaces:
             raise refusals.no_namespace(message.uri)
         verbs: dict[str, Callable[[Message], ET.Element]] = {
@@ -340,8 +342,6 @@ def _taken_apart(root: ET.Element) -> Message:
     if not name.startswith("uuid:"):
         raise Refused(subcode="a:MessageInformationHeaderRequired", reason="MessageID is missing", code=0x80338049)
     largest = int(header.findtext(f"{W}MaxEnvelopeSize", "153600"))
-    if largest < _SMALLEST_ENVELOPE:
-        raise Refused(subcode="w:EncodingLimit", reason="MaxEnvelopeSize is too small", code=0x80338048)
     selectors = {each.get("Name", ""): each.text or "" for each in header.iterfind(f"{W}SelectorSet/{W}Selector")}
     return Message(
         header.findtext(f"{A}Action", "").strip(),
