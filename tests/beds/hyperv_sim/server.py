@@ -20,7 +20,7 @@ import attrs
 
 from tests.beds.hyperv_sim.auth import Conversation, Denied, Rules
 from tests.beds.hyperv_sim.protocol import Service
-from tests.beds.hyperv_sim.providers import host
+from tests.beds.hyperv_sim.providers import host, jobs
 from tests.beds.hyperv_sim.rows import Repository
 from tests.beds.hyperv_sim.schema import load
 from tests.beds.pki import Authority
@@ -56,6 +56,7 @@ class HyperVSim:
         self.repository = Repository(load())
         self.service = Service(self.repository)
         self.mishaps: list[Mishap] = []
+        self.jobs = jobs.Jobs(self.repository)
         host.serve(self.repository)
 
     def __enter__(self) -> Self:
