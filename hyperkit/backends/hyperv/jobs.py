@@ -6,7 +6,10 @@ forgets jobs a few minutes after their end, and sometimes at once.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
+
+import attrs
 
 from hyperkit import work
 from hyperkit.backends.hyperv.errors import MethodFailed
@@ -16,14 +19,29 @@ from hyperkit.jobs import Progress
 
 T = TypeVar("T")
 
-Work = work.Work[Output, Instance | None, T]
-"""Yields each `Output` whose job may go on, and gets the job as it was last seen: None if there was none to look at."""
+Work: TypeAlias = "work.Work[Output | Until, Instance | None, T]"
+"""Yields each `Output` whose job may go on, and gets the job as it was last seen: None if there was none to look at.
+An `Until` is waited for likewise.
+"""
 
 _COMPLETED, _TERMINATED, _KILLED, _EXCEPTION, _WITH_WARNINGS = 7, 8, 9, 10, 32768
 _OVER = (_COMPLETED, _TERMINATED, _KILLED, _EXCEPTION, _WITH_WARNINGS)
 """Values of ``JobState``."""
 _TERMINATE = 4
 """A job's ``RequestedState``."""
+
+
+@attrs.frozen
+class Until:
+    """What is to come true after a job's end, such as a state that the host is on its way to.
+
+    Attributes:
+        true: looks.
+        phase: what is waited for, in a few words.
+    """
+
+    true: Callable[[], bool]
+    phase: str
 
 
 def done(output: Output, method: str) -> Output:
@@ -35,6 +53,29 @@ def done(output: Output, method: str) -> Output:
     if output.code and not output.goes_on:
         raise MethodFailed(method, output.code)
     return output
+
+
+class _Waiting(work.Step[Instance | None]):
+    """What is waited for until it is so."""
+
+    def __init__(self, until: Until) -> None:
+        self._until = until
+        self._given_up = False
+
+    def look(self) -> bool:
+        return self._given_up or self._until.true()
+
+    def result(self) -> Instance | None:
+        if self._given_up:
+            raise Cancelled("nobody waits for it any more; the host goes on")
+        return None
+
+    @property
+    def progress(self) -> Progress:
+        return Progress(phase=self._until.phase)
+
+    def cancel(self) -> None:
+        self._given_up = True
 
 
 class _Step(work.Step[Instance | None]):
@@ -106,7 +147,7 @@ def _words(job: Instance) -> str:
     return told if summary in told else f"{summary} {told}".strip()
 
 
-class JobOf(work.WorkJob[Output, Instance | None, T]):
+class JobOf(work.WorkJob["Output | Until", Instance | None, T]):
     """Carries out a `Work`.
 
     Raises:
@@ -114,4 +155,4 @@ class JobOf(work.WorkJob[Output, Instance | None, T]):
     """
 
     def __init__(self, client: Client, steps: Work[T]) -> None:
-        super().__init__(steps, lambda output: _Step(client, output))
+        super().__init__(steps, lambda begun: _Waiting(begun) if isinstance(begun, Until) else _Step(client, begun))

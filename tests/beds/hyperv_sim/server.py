@@ -18,9 +18,10 @@ from typing import Any, Literal, Self
 
 import attrs
 
+from hyperkit.testing import Fake
 from tests.beds.hyperv_sim.auth import Conversation, Denied, Rules
 from tests.beds.hyperv_sim.protocol import Service
-from tests.beds.hyperv_sim.providers import host, jobs
+from tests.beds.hyperv_sim.providers import host, jobs, systems
 from tests.beds.hyperv_sim.rows import Repository
 from tests.beds.hyperv_sim.schema import load
 from tests.beds.pki import Authority
@@ -58,6 +59,9 @@ class HyperVSim:
         self.mishaps: list[Mishap] = []
         self.jobs = jobs.Jobs(self.repository)
         host.serve(self.repository)
+        self.fake = Fake(profile="hyperv")
+        driver = self.fake.host.driver
+        self.systems = systems.Systems(self.repository, self.fake.world, driver.vms, self.jobs)
 
     def __enter__(self) -> Self:
         self._directory = TemporaryDirectory(prefix="hk-hyperv-")
