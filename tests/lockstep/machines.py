@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from hyperkit import DiskBus, DiskFormat, KiB, MiB, PowerState, SwitchKind
+from hyperkit.backends.fake.world import Saved
 from hyperkit.records import VMRecord
 from hyperkit.testing.lockstep import Lockstep
 from hyperkit.testing.lockstep.compare import Outcome
@@ -180,18 +181,24 @@ class VsphereLockstep(_Sharing):
         self._there = {volume.record.name for volume in self._fake.world.volumes.values()}
         self._fake.world.usual_model = lambda guest_os: "vmxnet3" if guest_os else "e1000e"
 
-    def _is_taken(self, name: str) -> bool:
-        """Whether a VM or a switch is called so."""
-        vms = {vm.name for vm in self.pair.fake.survey.vms.values()}
-        return name in vms | {switch.name for switch in self.pair.fake.host.switches}
+    def _names_there(self, step: Step) -> bool:
+        """Whether it asks for a file's name that is taken on the fake."""
+        there = {volume.record.name for volume in self._fake.world.volumes.values()}
+        return any(f"{disk['name']}.vmdk" in there for disk in _specs(step) if "name" in disk)
 
     def _asked(self, step: Step) -> set[str]:
         """The files that a step asks for."""
         paths = [spec[key] for spec in _specs(step) for key in ("path", "base") if key in spec]
         return {str(path.on(self.pair.fake.names)) if isinstance(path, Ref) else path for path in paths}
 
+    def _is_held(self, step: Step, saved: Mapping[str, Saved]) -> bool:
+        """Whether it asks for a disk, to be kept, that snapshots of its VM have."""
+        path = step.target.then("path").on(self.pair.fake.names) if saved else None
+        held = {disk.path for snapshot in saved.values() for disk in snapshot.vm.disks}
+        return path in held and not step.fields["delete"]
+
     def spared(self, step: Step, vm: VMRecord | None) -> str:
-        if any("name" in disk for disk in _specs(step)):
+        if self._names_there(step):
             return "each VM has a directory of its own, in which names are free that others have taken"
         sizes = [disk.get("size", 0) for disk in _specs(step)] + list(step.args if step.method == "resize" else ())
         if any(size % KiB for size in sizes):
@@ -200,15 +207,16 @@ class VsphereLockstep(_Sharing):
         cpus = step.fields.get("cpus", vm.cpus if vm else 1)
         if step.method in ("create", "configure") and topology and (topology.threads > 1 or cpus % topology.cores):
             return "vSphere fills whole sockets, and a vCPU is a core"
-        if step.what in ("vms.create", "switches.create") and step.fields and self._is_taken(step.args[0]):
-            return "of two mistakes either may be told"
         if step.what == "volumes.create" and step.args[0] in self._there:
             return "the fake calls new files by paths of its own, and sees no clash with one that was there"
         wanted = step.fields.get("memory_allocation")
         if wanted is not None and any((getattr(wanted, part) or 0) % MiB for part in ("reservation", "limit")):
             return "vSphere counts them in MiB"
-        if step.what == "disk.resize" and vm and self._fake.world.machines[vm.id].snapshots:
+        saved = self._fake.world.machines[vm.id].snapshots if vm else {}
+        if step.what == "disk.resize" and saved:
             return "vSphere grows no disk of a VM that has snapshots"
+        if step.what == "disk.detach" and self._is_held(step, saved):
+            return "vSphere takes no disk away that a snapshot has"
         if vm is not None and step.method not in ("configure", "rename") and self.shares(vm, self._asked(step)):
             return "ESXi locks the disks of a VM that runs"
         if step.what == "vm.reboot":

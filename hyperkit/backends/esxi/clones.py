@@ -115,7 +115,10 @@ def _own(source: Mapping[str, Element], clone: Editing) -> Any:
         annotation=text(source.get("config.annotation")),
         extraConfig=[kept.option(attrs.evolve(ours, tags=theirs.tags, created=frozenset(created)))],
         deviceChange=[
-            _with_mac_of_its_own(clone.decoded(card)) for card in clone.devices if text(card, "macAddress") in taken
+            # A snapshot may have one that somebody chose, and that the source has not now, but will after a revert.
+            _with_mac_of_its_own(clone.decoded(card))
+            for card in clone.devices
+            if text(card, "macAddress") in taken or text(card, "addressType") == "manual"
         ],
     )
 

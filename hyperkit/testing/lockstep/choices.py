@@ -34,6 +34,13 @@ RULES = (
     AclRule("deny", "in", "icmp", remote="2001:db8::/32"),
     AclRule("deny", "out"),
 )
+_FLAGS = {
+    "spoof_guard": "nic_spoof_guard",
+    "dhcp_guard": "nic_dhcp_guard",
+    "router_guard": "nic_router_guard",
+    "isolated": "nic_isolation",
+}
+"""What of a card's policy is on or off, and the capability that it needs."""
 SIZES = (1 * MiB, 2 * MiB, 3 * MiB + 512, 8 * MiB)
 
 
@@ -123,20 +130,21 @@ def nics(draw: DrawFn, means: Means) -> New:
         fields["vlan"] = 7
         fields["trunk"] = pick(draw, TRUNKS)
     if seldom(draw, 6):
-        fields["policy"] = draw(policies())
+        fields["policy"] = draw(policies(means.able))
     return New(NicSpec, fields)
 
 
 @st.composite
-def policies(draw: DrawFn) -> New:
-    """What passes a card: any of it, also what the host is not able to keep out."""
-    flags = ("spoof_guard", "dhcp_guard", "router_guard", "isolated")
+def policies(draw: DrawFn, able: Capabilities) -> New:
+    """What passes a card: mostly as far as the host is able to keep it out; now and then any of it."""
+    further = seldom(draw, 3)
+    flags = [flag for flag, needs in _FLAGS.items() if further or getattr(able, needs)]
     fields: dict[str, Any] = dict.fromkeys((flag for flag in flags if draw(st.booleans())), True)
-    if fields.get("spoof_guard") and draw(st.booleans()):
+    if fields.get("spoof_guard") and (further or able.nic_address_guard) and draw(st.booleans()):
         fields["addresses"] = ["192.168.150.10", "fd00::10"][: pick(draw, (1, 2))]
-    if seldom(draw, 10):
+    if (further or able.nic_promiscuous) and seldom(draw, 10):
         fields["promiscuous"] = True
-    if draw(st.booleans()):
+    if (further or able.nic_acl) and draw(st.booleans()):
         fields["rules"] = draw(st.lists(st.sampled_from(RULES), max_size=3, unique=True))
     return New(IsolationPolicy, fields)
 

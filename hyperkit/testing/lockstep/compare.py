@@ -100,10 +100,16 @@ class Labels:
         return frozenset(self.files.get(root, root) for root in self.layers.values() if root)
 
     def file_name(self, name: str, path: str) -> str:
-        """A file's name if it was asked for; else it says no more than the path."""
-        return (
-            name if path not in self.files or name.rpartition(".")[0] in self.asked or name in self.asked else "chosen"
-        )
+        """A file's name if it was asked for, without the extension that a host may give it; else it says no more than
+        the path.
+
+        Where each VM has a directory, that is told with the name. A file called like its directory was not asked for.
+        """
+        if path not in self.files:
+            return name
+        directory, _, file = name.rpartition("/")
+        words = (word for word in (file, file.rpartition(".")[0]) if word != directory)
+        return next((word for word in words if word in self.asked), "chosen")
 
     def discover(self, path: str, origin: str) -> None:
         """A file that is there."""

@@ -43,6 +43,7 @@ class Machine(RuleBasedStateMachine):
         first: the first difference that was found. It is what counts if the host could not be cleaned up after it.
         shortest: the one with the shortest script so far.
         patience: seconds from the first one in which to look for a shorter script.
+        over: whether they have passed.
         vms: the variables of the VMs that there are.
         gone: variables of VMs that were deleted.
         switches: variables of switches.
@@ -56,11 +57,13 @@ class Machine(RuleBasedStateMachine):
     first: ClassVar[BaseException | None] = None
     shortest: ClassVar[BaseException | None] = None
     patience: ClassVar[float] = 60
+    over: ClassVar[bool] = False
     _deadline: ClassVar[float | None] = None
 
     def __init__(self) -> None:
         super().__init__()
         if self._deadline is not None and time.monotonic() > self._deadline:
+            type(self).over = True
             raise Enough
         self._number = 0
         self._failure: BaseException | None = None

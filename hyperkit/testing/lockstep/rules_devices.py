@@ -107,4 +107,4 @@ class DeviceRules(Machine):
             trunk = data.draw(st.sampled_from(TRUNKS))
             self.do("nic.set_vlan", nic, "set_vlan", data.draw(st.sampled_from((7, None, 5000))), trunk=trunk)
         else:
-            self.do("nic.set_policy", nic, "set_policy", data.draw(policies()))
+            self.do("nic.set_policy", nic, "set_policy", data.draw(policies(self.able)))

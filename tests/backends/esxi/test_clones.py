@@ -56,6 +56,15 @@ def test_a_mac_that_somebody_chose_is_the_sources_alone(host: Host) -> None:
     assert [nic.record.model for nic in clone.nics] == [nic.record.model for nic in vm.nics]
 
 
+def test_a_mac_that_a_snapshot_has_is_not_its_clones_either(host: Host) -> None:
+    vm = host.vms.create("golden", nics=[NicSpec(mac="52:54:00:12:34:56")])
+    then = vm.snapshots.create("then")
+    vm.nics[0].set_mac("52:54:00:12:34:57")
+    clone = vm.clone("copy", snapshot=then)
+    then.revert()
+    assert vm.refresh().nics[0].mac == "52:54:00:12:34:56" != clone.nics[0].mac
+
+
 def test_a_clone_of_a_snapshot_is_called_as_its_source_is_now(host: Host) -> None:
     vm = golden(host)
     then = vm.snapshots.create("then")
