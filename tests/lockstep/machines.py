@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from hyperkit import DiskBus, DiskFormat, KiB, MiB, PowerState, SwitchKind
-from hyperkit.backends.fake.world import Saved
 from hyperkit.records import VMRecord
 from hyperkit.testing.lockstep import Lockstep
 from hyperkit.testing.lockstep.compare import Outcome
@@ -191,12 +190,6 @@ class VsphereLockstep(_Sharing):
         paths = [spec[key] for spec in _specs(step) for key in ("path", "base") if key in spec]
         return {str(path.on(self.pair.fake.names)) if isinstance(path, Ref) else path for path in paths}
 
-    def _is_held(self, step: Step, saved: Mapping[str, Saved]) -> bool:
-        """Whether it asks for a disk, to be kept, that snapshots of its VM have."""
-        path = step.target.then("path").on(self.pair.fake.names) if saved else None
-        held = {disk.path for snapshot in saved.values() for disk in snapshot.vm.disks}
-        return path in held and not step.fields["delete"]
-
     def spared(self, step: Step, vm: VMRecord | None) -> str:
         if self._names_there(step):
             return "each VM has a directory of its own, in which names are free that others have taken"
@@ -215,8 +208,6 @@ class VsphereLockstep(_Sharing):
         saved = self._fake.world.machines[vm.id].snapshots if vm else {}
         if step.what == "disk.resize" and saved:
             return "vSphere grows no disk of a VM that has snapshots"
-        if step.what == "disk.detach" and self._is_held(step, saved):
-            return "vSphere takes no disk away that a snapshot has"
         if vm is not None and step.method not in ("configure", "rename") and self.shares(vm, self._asked(step)):
             return "ESXi locks the disks of a VM that runs"
         if step.what == "vm.reboot":

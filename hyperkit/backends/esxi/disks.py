@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 from pyVmomi import vim
 
-from hyperkit.backends.esxi import browse, copies, editing, files, plan, snapshots
+from hyperkit.backends.esxi import browse, copies, editing, files, plan
 from hyperkit.backends.esxi.browse import Store
 from hyperkit.backends.esxi.editing import Editing
 from hyperkit.backends.esxi.elements import Element, kind, number
@@ -49,19 +49,9 @@ class Disks:
         return self._record(vm_id, lambda disk: path in disk.files, path)
 
     def detach(self, vm_id: str, disk_id: str) -> None:
-        """See the contract. Two calls, and the task; one more of a VM that has snapshots.
-
-        Raises:
-            InvalidState: a snapshot of the VM has the disk. vSphere would take it away only with the file that it is
-                written to since.
-        """
+        """See the contract. Two calls, and the task."""
         now = Editing.read(self._connection, vm_id)
         disk = _disk(now, disk_id)
-        if now.has_snapshots and not self._held(vm_id).isdisjoint(editing.files(disk)):
-            raise InvalidState(
-                f"vSphere takes no disk away that a snapshot has, as of {disk_id}: delete those of {now.name!r} first",
-                wanted="detach",
-            )
         ours = attrs.evolve(now.ours, created=now.ours.created.difference(editing.files(disk)))
         finished(self._connection, now.change([editing.removed(now.decoded(disk))], ours))
 
@@ -108,11 +98,6 @@ class Disks:
         device = now.decoded(drive)
         plan.insert(device, iso, running=now.running)
         yield from now.change([editing.edited(device)])
-
-    def _held(self, vm_id: str) -> set[str]:
-        """The files that a VM's snapshots need."""
-        values = self._connection.properties.one("VirtualMachine", vm_id, ["layoutEx.snapshot", "layoutEx.file"]).values
-        return snapshots.files(values.get("layoutEx.snapshot"), values.get("layoutEx.file"))
 
     def _existing(self, now: Editing, spec: DiskSpec) -> Work[str]:
         path = files.parse(spec.path or "", "path").text

@@ -60,7 +60,14 @@ class Power:
             self._asked_agent.add(vm_id)
             return
         self._asked_agent.discard(vm_id)
-        call(domain, button)
+        try:
+            call(domain, button)
+        except libvirt.libvirtError as error:
+            # A guest that the agent has let go off may be off before the agent's silence is noticed.
+            if action is not PowerAction.SHUTDOWN or error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                raise
+            if domain.isActive():
+                raise
 
     def _start(self, domain: Any) -> PowerRecord:
         if self._connection.kind == "LXC":

@@ -35,6 +35,10 @@ class Coverage:
         """How many that were not refused."""
         return sum(counts["done"] for counts in self._counts.values())
 
+    def lacks(self, operations: frozenset[str]) -> frozenset[str]:
+        """Those of them that were never done."""
+        return frozenset(name for name in operations if name not in self._counts or not self._counts[name]["done"])
+
     def check(self, operations: frozenset[str] = frozenset()) -> None:
         """Fail a run that says little.
 

@@ -28,6 +28,7 @@ def lockstep(
     first_seed: int = 1,
     machine: type[Lockstep] = Lockstep,
     shrink: float = 60,
+    until: frozenset[str] = frozenset(),
 ) -> Coverage:
     """Drive the host of ``bed`` and a fake like it for ``steps`` steps or a few more, in runs of ``length``.
 
@@ -39,6 +40,7 @@ def lockstep(
         length: steps of one run.
         first_seed: of the first round; each further round has the next.
         machine: what is asked; a class derived from `Lockstep` says what is special about a host.
+        until: operations that must be done at least once: if chance did not bring them, up to as many steps more are.
         shrink: seconds in which to look for a shorter script that shows a difference, by repeating runs; 0 for none.
 
     Returns:
@@ -51,7 +53,7 @@ def lockstep(
     on_bed: type[Lockstep] = type(machine.__name__, (machine,), {"bed": bed, "coverage": coverage, "patience": shrink})
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
     number = first_seed
-    while coverage.steps < steps:
+    while coverage.steps < steps or (coverage.lacks(until) and coverage.steps < 2 * steps):
         wanted = settings(
             max_examples=max(1, (steps - coverage.steps) // length),
             stateful_step_count=length,

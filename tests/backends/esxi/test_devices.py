@@ -118,23 +118,6 @@ def test_a_disk_of_a_vm_with_snapshots_does_not_grow_and_the_error_says_what_to_
         vm.disks[0].resize(16 * MiB)
 
 
-def test_a_disk_that_a_snapshot_has_is_not_detached_and_the_error_says_what_to_do(host: Host) -> None:
-    vm = host.vms.create("web1", disks=[DiskSpec(size=8 * MiB, datastore=STORE)])
-    snapshot = vm.snapshots.create("s")
-    later = vm.disks.attach(DiskSpec(size=8 * MiB))
-    with pytest.raises(InvalidState, match="delete those of 'web1' first"):
-        vm.disks[0].detach()
-    assert len(vm.refresh().disks) == 2
-    later.detach()
-    snapshot.delete()
-    path = vm.refresh().disks[0].path
-    vm.disks[0].detach()
-    volumes = host.datastores.one(name=STORE).volumes
-    assert {path, later.path} <= {volume.path for volume in volumes}
-    for left in (path, later.path):
-        volumes.get(left).delete()
-
-
 def test_a_detached_disk_is_not_marked_as_created_when_it_comes_back(host: Host) -> None:
     vm = host.vms.create("web1", disks=[DiskSpec(size=8 * MiB, datastore=STORE)])
     path = vm.disks[0].path

@@ -176,13 +176,7 @@ func (e *editor) remove(bad invalidDevice, spec *types.VirtualDeviceConfigSpec) 
 		if e.running() && !hotPlugged(e, present) {
 			return bad.operation(spec.Operation)
 		}
-		disk, ok := present.(*types.VirtualDisk)
-		if ok && spec.FileOperation == "" && e.inSnapshot(disk) {
-			return &types.GenericVmConfigFault{
-				Reason: "Cannot remove virtual disk from the virtual machine because it or one of its parent disks is part of a snapshot of the virtual machine.",
-			}
-		}
-		if ok && spec.FileOperation != "" {
+		if disk, ok := present.(*types.VirtualDisk); ok && spec.FileOperation != "" {
 			if spec.FileOperation != types.VirtualDeviceConfigSpecFileOperationDestroy {
 				return bad.spec("fileOperation")
 			}
@@ -192,23 +186,6 @@ func (e *editor) remove(bad invalidDevice, spec *types.VirtualDeviceConfigSpec) 
 		return nil
 	}
 	return bad.spec("key")
-}
-
-// inSnapshot tells whether a snapshot of the VM has one of a disk's files. The disk is then removed with the file that
-// is written to, or not at all.
-func (e *editor) inSnapshot(disk *types.VirtualDisk) bool {
-	held := map[string]bool{}
-	for _, snapshot := range snapshotsOf(e.vm) {
-		for _, each := range disksOf(snapshot.Config.Hardware.Device) {
-			held[flat(each).FileName] = true
-		}
-	}
-	for backing := flat(disk); backing != nil; backing = backing.Parent {
-		if held[backing.FileName] {
-			return true
-		}
-	}
-	return false
 }
 
 // hotPlugged tells whether such a device comes and goes while the VM runs.
