@@ -59,8 +59,7 @@ class Disks:
         disk = _disk(now, disk_id)
         if now.has_snapshots and not self._held(vm_id).isdisjoint(editing.files(disk)):
             raise InvalidState(
-                f"vSphere takes no disk away that a snapshot has, as of {disk_id}: delete those of {now.name!r} first",
-                wanted="detach",
+                f"vSphere takes away no disk that a snapshot has: delete those of {now.name!r} first", wanted="detach"
             )
         ours = attrs.evolve(now.ours, created=now.ours.created.difference(editing.files(disk)))
         finished(self._connection, now.change([editing.removed(now.decoded(disk))], ours))
