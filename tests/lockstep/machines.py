@@ -210,6 +210,8 @@ class VsphereLockstep(_Sharing):
     def spared(self, step: Step, vm: VMRecord | None) -> str:
         if self._names_there(step):
             return "each VM has a directory of its own, in which names are free that others have taken"
+        if step.what == "disk.attach" and vm and self._asked(step) & {disk.base for disk in vm.disks}:
+            return "it is refused by hyperkit or by the host, which knows what is below a base"
         if self._has_two_mistakes(step):
             return "of two mistakes either may be told"
         sizes = [disk.get("size", 0) for disk in _specs(step)]
