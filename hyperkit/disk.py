@@ -103,6 +103,7 @@ class Disks(Devices[Disk, DiskRecord]):
 
         Raises:
             AlreadyExists: the VM has that disk already.
+            InvalidRequest: a disk of the VM shares blocks with it, and would be spoilt by what is written to it.
             NotFound: the path, base image or datastore does not exist.
             InvalidState: the VM runs, and the host cannot attach a disk to a running VM.
         """
@@ -112,6 +113,8 @@ class Disks(Devices[Disk, DiskRecord]):
         require_room("disks", len(vm.record.disks), vm.host.capabilities.max_disks)
         if spec.path is not None and any(spec.path in disk.files for disk in vm.record.disks):
             raise AlreadyExists(f"{vm.label} already has the disk {spec.path}", backend=vm.host.url)
+        if spec.path is not None and not spec.read_only and any(spec.path == disk.base for disk in vm.record.disks):
+            checks.refuse("path", spec.path, f"a file that no disk of {vm.label} shares blocks with")
         (resolved,) = resolve_disks(vm.host, [spec])
         record = vm._call(vm.host.driver.disks.attach, vm.id, resolved)
         vm.refresh()

@@ -192,7 +192,7 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
 
         Raises:
             InvalidState: ``memory`` of a VM that has none; or the VM is suspended or sleeping: start or resume it; or
-                it cannot be quiesced: it is paused, or its guest has no agent that answers.
+                it cannot be quiesced: it is paused, or (`AgentUnavailable`) its guest has no agent that answers.
             AlreadyExists: the name is taken, where names must be unique.
             Unsupported: the host cannot take this kind of snapshot.
         """

@@ -178,12 +178,22 @@ class VsphereLockstep(_Sharing):
     def __init__(self) -> None:
         super().__init__()
         self._there = {volume.record.name for volume in self._fake.world.volumes.values()}
+        self._fake.world.forgets_state = True
         self._fake.world.usual_model = lambda guest_os: "vmxnet3" if guest_os else "e1000e"
 
     def _names_there(self, step: Step) -> bool:
         """Whether it asks for a file's name that is taken on the fake."""
         there = {volume.record.name for volume in self._fake.world.volumes.values()}
         return any(f"{disk['name']}.vmdk" in there for disk in _specs(step) if "name" in disk)
+
+    def _has_two_mistakes(self, step: Step) -> bool:
+        """Whether it asks for a name that is taken, and for more that may be wrong."""
+        if step.what not in ("vms.create", "switches.create"):
+            return False
+        tree, fields = self.pair.fake.survey.tree, step.fields
+        there = {each["name"] for each in (*tree["vms"].values(), *tree["switches"].values())}
+        more = fields.keys() & {"disks", "nics", "iso"} or fields.get("uplink", self.bed.uplink) != self.bed.uplink
+        return step.args[0] in there and bool(more)
 
     def _asked(self, step: Step) -> set[str]:
         """The files that a step asks for."""
@@ -193,8 +203,14 @@ class VsphereLockstep(_Sharing):
     def spared(self, step: Step, vm: VMRecord | None) -> str:
         if self._names_there(step):
             return "each VM has a directory of its own, in which names are free that others have taken"
-        sizes = [disk.get("size", 0) for disk in _specs(step)] + list(step.args if step.method == "resize" else ())
-        if any(size % KiB for size in sizes):
+        if step.what == "disk.attach" and vm and self._asked(step) & {disk.base for disk in vm.disks}:
+            return "it is refused by hyperkit or by the host, which knows what is below a base"
+        if self._has_two_mistakes(step):
+            return "of two mistakes either may be told"
+        sizes = [disk.get("size", 0) for disk in _specs(step)]
+        if step.what == "disk.resize":
+            sizes.append(max(step.args[0], step.target.then("size").on(self.pair.fake.names) or 0))
+        if any(size % KiB == 512 for size in sizes):
             return "vSphere tells the size of a disk's file in KiB"
         topology = step.fields.get("topology", vm.topology if vm else None)
         cpus = step.fields.get("cpus", vm.cpus if vm else 1)
@@ -212,7 +228,4 @@ class VsphereLockstep(_Sharing):
             return "ESXi locks the disks of a VM that runs"
         if step.what == "vm.reboot":
             return "no guest has VMware Tools, which would hear it"
-        kept = step.fields.get("memory") is not False and not step.fields.get("quiesce")
-        if step.what == "snapshots.create" and vm and vm.state is PowerState.RUNNING and not kept:
-            return "vSphere tells no state of a snapshot without memory but off"
         return ""

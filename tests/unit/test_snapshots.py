@@ -21,6 +21,7 @@ from hyperkit import (
     Unsupported,
 )
 from hyperkit.backends.fake.world import Machine, World
+from hyperkit.errors import AgentUnavailable
 from hyperkit.records import DiskRecord, changed
 from hyperkit.resolve import check_unused
 from tests.unit.support import all_but, counted, host_with, world_of
@@ -83,7 +84,7 @@ def test_quiesced_is_without_memory() -> None:
 def test_a_guest_without_an_agent_is_not_quiesced() -> None:
     host, _ = counted()
     vm = host.vms.create("vm").start()
-    with pytest.raises(InvalidState, match="agent"):
+    with pytest.raises(AgentUnavailable, match="agent"):
         vm.snapshots.create("quiet", quiesce=True)
     assert vm.snapshots.list() == []
     vm.stop()

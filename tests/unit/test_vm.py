@@ -561,6 +561,16 @@ def test_an_existing_disk_is_attached_once() -> None:
     assert len(vm.disks) == 1
 
 
+def test_the_base_of_a_vms_own_disk_is_attached_only_to_be_read() -> None:
+    vm, _ = one_vm()
+    world_of(vm.host).add_file("/fake/images/old.qcow2", GiB, format="qcow2")
+    vm.disks.attach(DiskSpec(base="/fake/images/old.qcow2"))
+    with pytest.raises(InvalidRequest, match="shares blocks") as caught:
+        vm.disks.attach(DiskSpec(path="/fake/images/old.qcow2"))
+    assert caught.value.field == "path"
+    assert vm.disks.attach(DiskSpec(path="/fake/images/old.qcow2", read_only=True)).record.read_only
+
+
 def test_a_disk_whose_size_nobody_knows_can_be_shown_and_grown() -> None:
     host, _ = counted()
     vm = host.vms.create("web1", disks=[DiskSpec(size=GiB)])

@@ -102,7 +102,8 @@ class Disks:
     def _existing(self, now: Editing, spec: DiskSpec) -> Work[str]:
         path = files.parse(spec.path or "", "path").text
         if any(path in editing.files(device) for device in now.devices):
-            raise AlreadyExists(f"VM {now.name!r} has the disk {path} already")
+            # Its own files were looked at before: it is one far below those of the source that it is a linked clone of.
+            refuse("path", path, f"a file that no disk of VM {now.name!r} shares blocks with")
         planned = DevicePlan(now.devices, guest_id=now.guest_id)
         planned.disk(spec, path, create=False)
         files.check_disk(path, "path", (yield from self._look(browse.stores(self._connection), path, "path")))

@@ -20,7 +20,7 @@ from hyperkit.backends.esxi.inventory import Inventory
 from hyperkit.backends.esxi.names import to_vsphere
 from hyperkit.backends.esxi.tasks import TaskJob, Work
 from hyperkit.backends.esxi.undo import tell
-from hyperkit.errors import NotFound
+from hyperkit.errors import AgentUnavailable, NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import SnapshotRecord, VMRecord
 from hyperkit.specs import SnapshotChange, SnapshotSpec
@@ -46,7 +46,15 @@ class Snapshots:
             Timeout: they do, and give no sign of life.
         """
         if spec.quiesce:
-            check_tools(self._connection, vm_id)
+            try:
+                check_tools(self._connection, vm_id)
+            except AgentUnavailable as error:
+                raise AgentUnavailable(
+                    f"cannot quiesce: {error.message}; or take it with quiesce=False, as after a power cut",
+                    current="no agent",
+                    wanted="quiesced snapshot",
+                    allowed=("snapshot with quiesce=False",),
+                ) from error
         return TaskJob(self._connection, self._create(vm_id, spec))
 
     def _create(self, vm_id: str, spec: SnapshotSpec) -> Work[SnapshotRecord]:

@@ -9,7 +9,7 @@ import attrs
 from hyperkit.backends.fake.guests import hears
 from hyperkit.backends.fake.images import resize
 from hyperkit.backends.fake.world import Machine, Saved, World
-from hyperkit.errors import AlreadyExists, InvalidState, NotFound
+from hyperkit.errors import AgentUnavailable, AlreadyExists, InvalidState, NotFound
 from hyperkit.jobs import Job
 from hyperkit.records import SnapshotRecord, VMRecord, changed
 from hyperkit.specs import DiskFormat, Firmware, SnapshotChange, SnapshotSpec
@@ -40,6 +40,7 @@ class FakeSnapshots:
 
         def work() -> SnapshotRecord:
             machine = world.machine(vm_id)
+            told = spec.memory or not world.forgets_state
             record = SnapshotRecord(
                 id=world.new_id(),
                 vm_id=vm_id,
@@ -47,7 +48,7 @@ class FakeSnapshots:
                 description=spec.description,
                 parent_id=machine.current,
                 created=world.now(),
-                state=machine.record.state,
+                state=machine.record.state if told else PowerState.OFF,
                 memory=bool(spec.memory),
             )
             data = {disk.path: attrs.evolve(world.volume(disk.path)) for disk in machine.record.disks}
@@ -62,7 +63,7 @@ class FakeSnapshots:
             self._check_name(machine, spec.name)
             self._is_internal(machine, spec)
             if spec.quiesce and machine.record.state is PowerState.RUNNING and not hears(world, machine):
-                raise InvalidState(
+                raise AgentUnavailable(
                     f"cannot quiesce VM {machine.record.name!r}: its guest has no agent that answers",
                     current="no agent",
                     wanted="quiesced snapshot",

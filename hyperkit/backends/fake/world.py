@@ -91,6 +91,7 @@ class World:
         boot_seconds: how long a guest takes to have an address.
         commands: what every guest can run, besides its own.
         deaf: no guest hears a request to shut down or reboot: nothing here is ever booted.
+        forgets_state: a snapshot without memory is told as that of a VM which was off, as vSphere tells it.
         usual_model: what a NIC is that nobody chose a model for, by the guest OS hint.
         machines, switches, datastores, volumes: what there is, by id (files by path).
         uplinks, open_vswitches: bridges and NICs of the host that external switches can use, and those of Open vSwitch.
@@ -110,7 +111,7 @@ class World:
         self.capabilities = capabilities
         self.clock: Clock = clock or VirtualClock()
         self.jobs = jobs or JobMode()
-        self.boot_seconds, self.deaf = 0.0, False
+        self.boot_seconds, self.deaf, self.forgets_state = 0.0, False, False
         self.commands: dict[str, Scripted] = {}
         self.usual_model: Callable[[str], str] = lambda _guest_os: "virtio"
         self.host = HostRecord(

@@ -15,7 +15,7 @@ import libvirt
 from hyperkit.backends.libvirt import agent, errors
 from hyperkit.backends.libvirt.connection import Connection
 from hyperkit.backends.libvirt.undo import insist, note
-from hyperkit.errors import InvalidState
+from hyperkit.errors import AgentUnavailable, InvalidState
 
 _ANSWER = 5.0
 """Seconds for an answer that takes an agent no work."""
@@ -27,7 +27,8 @@ def check_agent(domain: Any) -> None:
     """See that a guest can be quiesced. One call.
 
     Raises:
-        InvalidState: its agent does not answer, or somebody else has frozen it, who is the one to thaw it.
+        AgentUnavailable: its agent does not answer.
+        InvalidState: somebody else has frozen it, who is the one to thaw it.
     """
     if _asked(domain, "guest-fsfreeze-status", _ANSWER) == "frozen":
         raise _not_quiesced(domain, "somebody froze its file systems already; vm.guest.thaw() ends that")
@@ -38,7 +39,7 @@ def quiesced(connection: Connection, domain: Any) -> Iterator[None]:
     """To be round what takes the disks of a domain that runs. One call, and three to thaw.
 
     Raises:
-        InvalidState: its agent does not freeze it.
+        AgentUnavailable: its agent does not freeze it.
     """
     vm_id, name = domain.UUIDString(), domain.name()
 
@@ -67,14 +68,14 @@ def _asked(domain: Any, command: str, seconds: float) -> Any:
     except libvirt.libvirtError as error:
         if errors.is_lost(error):
             raise
-        raise _not_quiesced(domain, f"its guest's agent does not answer ({error})", "no agent") from error
+        raise _not_quiesced(domain, f"its guest's agent does not answer ({error})", AgentUnavailable) from error
 
 
-def _not_quiesced(domain: Any, why: str, current: str = "not quiesced") -> InvalidState:
-    return InvalidState(
+def _not_quiesced(domain: Any, why: str, kind: type[InvalidState] = InvalidState) -> InvalidState:
+    return kind(
         f"cannot quiesce VM {domain.name()!r}: {why}; no snapshot was taken. Let the guest run qemu-guest-agent, or "
         "take it with quiesce=False, as after a power cut",
-        current=current,
+        current="no agent" if kind is AgentUnavailable else "not quiesced",
         wanted="quiesced snapshot",
         allowed=("snapshot with quiesce=False",),
     )

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("pyVmomi", reason="no Python module pyVmomi (pyvmomi)")
 
 import hyperkit
-from hyperkit import VM, DiskSpec, Host, HyperkitError, MiB, NicSpec
+from hyperkit import VM, DiskSpec, Host, HyperkitError, InvalidRequest, MiB, NicSpec
 from hyperkit.backends.esxi.clones import place_of
 from hyperkit.errors import Cancelled, ConnectionLost
 from tests.beds.vcsim import Vcsim, missing
@@ -63,6 +63,18 @@ def test_a_mac_that_a_snapshot_has_is_not_its_clones_either(host: Host) -> None:
     clone = vm.clone("copy", snapshot=then)
     then.revert()
     assert vm.refresh().nics[0].mac == "52:54:00:12:34:56" != clone.nics[0].mac
+
+
+def test_what_a_linked_clones_disk_lies_on_is_no_disk_of_it(host: Host) -> None:
+    vm = golden(host)
+    path = vm.disks[0].path
+    vm.snapshots.create("one")
+    vm.snapshots.create("two")
+    clone = vm.clone("copy", linked=True)
+    for below in (path, str(clone.disks[0].record.base)):
+        with pytest.raises(InvalidRequest, match="shares blocks") as caught:
+            clone.disks.attach(DiskSpec(path=below))
+        assert caught.value.field == "path"
 
 
 def test_a_clone_of_a_snapshot_is_called_as_its_source_is_now(host: Host) -> None:

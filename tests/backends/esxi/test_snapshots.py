@@ -113,13 +113,12 @@ def test_files_that_are_held_are_read_with_one_call(sim: Vcsim, host: Host, vm: 
 
 def test_a_revert_keeps_what_was_created_then_and_the_tags_of_now(vm: VM) -> None:
     snapshot = vm.snapshots.create("then")
-    path = vm.disks[0].path
-    vm.disks[0].detach()
+    later = vm.disks.attach(DiskSpec(size=8 * MiB))
     vm.configure(tags=["db"], notes="now")
     snapshot.revert()
     (disk,) = vm.refresh().disks
     assert (disk.created, vm.record.tags, vm.notes) == (True, ("db",), "now")
-    assert path in disk.record.files
+    assert not vm.disks.attach(DiskSpec(path=later.path)).created
 
 
 def test_a_revert_that_cannot_keep_the_notes_says_so(sim: Vcsim, vm: VM) -> None:
@@ -142,8 +141,9 @@ def test_a_revert_of_nothing_different_is_one_task(sim: Vcsim, vm: VM) -> None:
 
 def test_a_guest_without_tools_is_not_quiesced_silently(sim: Vcsim, vm: VM) -> None:
     vm.start()
-    with pytest.raises(AgentUnavailable, match="open-vm-tools"):
+    with pytest.raises(AgentUnavailable, match=r"open-vm-tools.*quiesce=False") as caught:
         vm.snapshots.create("quiet", quiesce=True)
+    assert (caught.value.current, caught.value.wanted) == ("no agent", "quiesced snapshot")
     assert vm.snapshots.list() == []
     sim.control.guest(vm.id, tools="running")
     assert not vm.snapshots.create("quiet", quiesce=True).memory

@@ -28,6 +28,7 @@ from hyperkit import (
     ResourceExhausted,
     Snapshot,
 )
+from hyperkit.errors import AgentUnavailable
 from hyperkit.tasks import wait_until
 from tests.beds.libvirt_qemu import LibvirtHost, missing
 
@@ -179,7 +180,7 @@ class TestQuiesce:
     def test_without_an_agent_nothing_is_made(self, host: Host, machine: LibvirtHost, raw: Any) -> None:
         vm = host.vms.create("vm", memory=SMALL, disks=[DISK]).start()
         before, xml = files(machine), raw.lookupByUUIDString(vm.id).XMLDesc(0)
-        with pytest.raises(InvalidState, match=r"agent does not answer.*quiesce=False"):
+        with pytest.raises(AgentUnavailable, match=r"agent does not answer.*quiesce=False"):
             vm.snapshots.create("quiet", quiesce=True)
         assert files(machine) == before
         assert raw.lookupByUUIDString(vm.id).XMLDesc(0) == xml
