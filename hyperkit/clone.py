@@ -84,6 +84,17 @@ def set_template(vm: V, template: bool) -> V:
     return vm._update(vm._call(port.set_template, vm.id, template))
 
 
+def check_is_vm(vm: VM, wanted: str, verb: str) -> None:
+    """Refuse to change a template, as it was read last: it stays as it is until it is a VM again.
+
+    Raises:
+        InvalidState: it is one.
+    """
+    if vm.template:
+        hint = ", a template: make_vm() of it first"
+        raise vm._invalid_state(wanted, f"cannot {verb}", ("clone", "make_vm"), hint)
+
+
 def check_no_template(vm: VM) -> None:
     """Refuse to start a VM that was a template when it was last read, and still is.
 

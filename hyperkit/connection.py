@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import PurePath
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from hyperkit import registry
@@ -25,7 +26,7 @@ def connect(
     *,
     user: str | None = None,
     password: str | None = None,
-    verify: bool | str = True,
+    verify: bool | str | PurePath = True,
     timeout: float | None = None,
     clock: Clock | None = None,
     wrap: Iterable[Wrapper] = (),
@@ -80,7 +81,7 @@ def parse(
     *,
     user: str | None = None,
     password: str | None = None,
-    verify: bool | str = True,
+    verify: bool | str | PurePath = True,
     timeout: float | None = None,
     clock: Clock | None = None,
 ) -> Target:
@@ -95,7 +96,9 @@ def parse(
         raise InvalidRequest("that is not a URL, such as 'qemu:///system' or 'fake://'", field="url")
     if not parts.scheme or not url.lower().startswith(f"{parts.scheme}://"):
         raise InvalidRequest("a URL starts with a scheme, as in 'qemu:///system' or 'fake://'", field="url")
-    if timeout is not None and not (isinstance(timeout, int | float) and 0 < timeout < float("inf")):
+    if isinstance(verify, PurePath):
+        verify = str(verify)
+    if timeout is not None and not (type(timeout) in (int, float) and 0 < timeout < float("inf")):
         refuse("timeout", timeout, "seconds, more than none; leave it out for what the vendor's library does")
     if type(verify) is not bool and not (isinstance(verify, str) and verify):
         refuse("verify", verify, "True, False or the path of a CA file")

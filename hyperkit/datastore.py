@@ -161,6 +161,7 @@ class VolumeCollection(Collection[Volume, VolumeRecord]):
             AlreadyExists: the name is taken; what has it stays as it was.
             ResourceExhausted: the datastore has no room.
         """
+        checks.timeout(timeout)
         return self.begin_create(name, size, format=format, thin=thin).result(timeout)
 
     def begin_create(

@@ -97,8 +97,10 @@ def require_off_or_hot(vm: VM, hot: str, what: str) -> None:
 
     Raises:
         InvalidState: the VM runs and the host lacks the capability ``hot``, or its memory is saved to disk and would
-            not fit the changed machine.
+            not fit the changed machine; or it is a template.
     """
+    if vm.template:
+        raise _forbidden(vm, what, ", a template: make_vm() of it first", ("clone", "make_vm"))
     state = vm.state
     if state in (PowerState.OFF, PowerState.CRASHED):
         return

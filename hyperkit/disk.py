@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from hyperkit import checks
@@ -11,7 +12,7 @@ from hyperkit.errors import AlreadyExists, InvalidRequest
 from hyperkit.records import CdromRecord, DiskRecord, VMRecord
 from hyperkit.resolve import check_unused, resolve_disks
 from hyperkit.specs import DiskSpec
-from hyperkit.specs.given import check_own, part_of
+from hyperkit.specs.given import Located, check_own, part_of, path_of
 from hyperkit.units import MiB, format_size
 
 if TYPE_CHECKING:
@@ -135,15 +136,17 @@ class Cdrom(Device[CdromRecord]):
     def _siblings(self, record: VMRecord) -> Sequence[CdromRecord]:
         return record.cdroms
 
-    def insert(self, iso: str) -> Cdrom:
+    def insert(self, iso: str | PurePath | Located) -> Cdrom:
         """Put an image into it, in place of what is there.
 
         Raises:
             NotFound: no such image; the drive keeps what it has.
             Busy: the VM's guest uses what is in it, and has locked the drive.
         """
-        checks.path("iso", iso)
-        return self._set(iso)
+        path = path_of(iso)
+        checks.path("iso", path)
+        check_own(self._host.identity, "iso", path)
+        return self._set(path)
 
     def eject(self) -> Cdrom:
         """Take the image out; an empty drive is left as it is.

@@ -111,6 +111,7 @@ class Snapshot(PartOfVM[SnapshotRecord]):
         Raises:
             NotFound: the snapshot or its VM is gone.
         """
+        checks.timeout(timeout)
         return self.begin_revert().result(timeout)
 
     def begin_revert(self) -> Task[VM]:
@@ -128,6 +129,7 @@ class Snapshot(PartOfVM[SnapshotRecord]):
             children: delete the whole tree below it too; else its children become its parent's.
             timeout: seconds to wait; disks may have to be merged.
         """
+        checks.timeout(timeout)
         self.begin_delete(children=children).result(timeout)
 
     def begin_delete(self, *, children: bool = False) -> Task[None]:
@@ -196,6 +198,7 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
             AlreadyExists: the name is taken, where names must be unique.
             Unsupported: the host cannot take this kind of snapshot.
         """
+        checks.timeout(timeout)
         return self.begin_create(name, description=description, memory=memory, quiesce=quiesce).result(timeout)
 
     def begin_create(
@@ -212,6 +215,8 @@ class SnapshotCollection(Collection[Snapshot, SnapshotRecord]):
         vm, caps = self._vm, self._host.capabilities
         guard.check("snapshots.create", (vm.id, spec), caps, self._host.url)
         state = vm._look()
+        if vm.template:
+            raise vm._invalid_state("snapshot", "cannot take a snapshot of", ("clone", "make_vm"), ", a template")
         if state in (PowerState.SUSPENDED, PowerState.SLEEPING):
             raise vm._invalid_state("snapshot", "cannot take a snapshot of")
         if spec.quiesce and state is PowerState.PAUSED:

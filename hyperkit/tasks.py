@@ -167,3 +167,9 @@ class Task(Generic[T_co]):
 def as_job(result: Any) -> Job[Any]:
     """What a port returned, as a job: itself, or one that is done."""
     return result if isinstance(result, Job) else DoneJob(result)
+
+
+def waited(begin: Callable[[], Task[T_co]], timeout: float | None) -> T_co:
+    """Begin something and wait for its end; a timeout that is none is refused before anything is begun."""
+    checks.timeout(timeout)
+    return begin().result(timeout)

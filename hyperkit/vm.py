@@ -19,7 +19,7 @@ from hyperkit.shutdown import ShutdownJob
 from hyperkit.snapshot import Snapshot, SnapshotCollection
 from hyperkit.specs import ChangeFields, Identified
 from hyperkit.states import ALLOWED, HOLD_POWER, PowerAction, PowerState, StateReason, allowed_in, already_there
-from hyperkit.tasks import Task, wait_until
+from hyperkit.tasks import Task, wait_until, waited
 from hyperkit.vm_facts import VMFacts
 
 
@@ -79,7 +79,7 @@ class VM(VMFacts):
             ResourceExhausted: the host has no room for it.
             InvalidState: it is a template, which is cloned and not started; see `make_vm`.
         """
-        return self.begin_start().result(timeout)
+        return waited(self.begin_start, timeout)
 
     def begin_start(self) -> Task[Self]:
         """`start`, without waiting for its end."""
@@ -107,7 +107,7 @@ class VM(VMFacts):
 
     def suspend(self, *, timeout: float | None = None) -> Self:
         """Save its memory to disk and switch it off; `start` runs it on from there."""
-        return self.begin_suspend().result(timeout)
+        return waited(self.begin_suspend, timeout)
 
     def begin_suspend(self) -> Task[Self]:
         """`suspend`, without waiting for its end."""
@@ -129,6 +129,7 @@ class VM(VMFacts):
             Timeout: the guest did not shut down, and ``force`` is false: the VM runs on.
         """
         checks.flag("force", force)
+        checks.timeout(timeout)
         task = self.begin_shutdown(resend=resend)
         try:
             return task.result(timeout)
@@ -292,10 +293,10 @@ class VM(VMFacts):
 
         Raises:
             InvalidRequest: a value is not acceptable.
-            InvalidState: the change needs the VM off; nothing was changed.
+            InvalidState: the change needs the VM off, or it is a template; nothing was changed.
             AlreadyExists: the new name is taken, where names must be unique.
         """
-        self.refresh()
+        clone.check_is_vm(self.refresh(), "configure", "change")
         change = allowed_change(self._record, fields, self._host.capabilities, self._invalid_state)
         if change.fields():
             self._record = self._call(self._host.driver.vms.configure, self.id, change)
@@ -330,6 +331,7 @@ class VM(VMFacts):
             Unsupported: the host cannot clone, or not so: a VM that runs needs `Capabilities.running_clones`, or a
                 snapshot.
         """
+        checks.timeout(timeout)
         return self.begin_clone(name, linked=linked, snapshot=snapshot, datastore=datastore).result(timeout)
 
     def begin_clone(
@@ -368,7 +370,7 @@ class VM(VMFacts):
 
     def consolidate(self, *, timeout: float | None = None) -> Self:
         """Merge what deleted snapshots left behind; see `VMRecord.consolidation_needed`."""
-        return self.begin_consolidate().result(timeout)
+        return waited(self.begin_consolidate, timeout)
 
     def begin_consolidate(self) -> Task[Self]:
         """`consolidate`, without waiting for its end."""
@@ -391,7 +393,7 @@ class VM(VMFacts):
                 nothing was deleted.
             InvalidRequest: a named disk is not this VM's.
         """
-        self.begin_delete(disks=disks, force=force).result(timeout)
+        waited(lambda: self.begin_delete(disks=disks, force=force), timeout)
 
     def begin_delete(self, *, disks: DisksToDelete = "created", force: bool = False) -> Task[None]:
         """`delete`, without waiting for its end."""

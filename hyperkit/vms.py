@@ -45,6 +45,7 @@ class VMCollection(Collection[VM, VMRecord]):
             ResourceExhausted: the host has no room.
             Timeout: it takes longer than ``timeout`` seconds; it goes on.
         """
+        checks.timeout(timeout)
         return self.begin_create(name, **fields).result(timeout)
 
     def begin_create(self, name: str | VMSpec, **fields: Unpack[VMFields]) -> Task[VM]:

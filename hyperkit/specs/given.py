@@ -60,7 +60,9 @@ def part_of(thing: object, attribute: str) -> object:
     """The id or path of an object of a host; anything else as it is, for the check that names the field."""
     text, host = getattr(thing, attribute, thing), getattr(thing, "host", None)
     identity = getattr(host, "identity", None)
-    if identity is None or not isinstance(text, str):
+    if not isinstance(text, str):
+        return thing
+    if identity is None:
         return text
     return Given.of(text, getattr(thing, "label", text), identity, getattr(host, "url", ""))
 

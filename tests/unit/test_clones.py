@@ -12,6 +12,7 @@ from hyperkit import (
     VM,
     AlreadyExists,
     Busy,
+    DiskFormat,
     DiskSpec,
     GiB,
     Host,
@@ -318,3 +319,34 @@ def test_on_vsphere_a_file_does_not_tell_with_which_it_shares_blocks() -> None:
     (store,) = host.datastores
     assert store.volumes.get(clone.disks[0].path).record.base is None
     assert clone.disks[0].record.base is not None
+
+
+def test_a_template_is_not_changed_until_it_is_a_vm_again() -> None:
+    host = hyperkit.connect("fake://")
+    golden = host.vms.create(
+        "golden", memory=64 * MiB, disks=[DiskSpec(size=8 * MiB)], nics=[NicSpec()]
+    ).make_template()
+    for call in (
+        lambda: golden.configure(notes="new", name="other"),
+        lambda: golden.snapshots.create("s"),
+        lambda: golden.disks.attach(DiskSpec(size=8 * MiB)),
+        lambda: golden.disks[0].resize(16 * MiB),
+        lambda: golden.nics.attach(NicSpec()),
+        lambda: golden.nics[0].set_link(False),
+    ):
+        with pytest.raises(InvalidState, match="template") as caught:
+            call()
+        assert "make_vm" in caught.value.allowed
+    assert golden.refresh().name == "golden"
+    assert golden.make_vm().configure(notes="new").notes == "new"
+
+
+def test_a_volume_goes_into_a_drive_and_what_is_none_does_not() -> None:
+    host = hyperkit.connect("fake://")
+    (store,) = host.datastores
+    iso = store.volumes.create("tiny.iso", 8 * MiB, format=DiskFormat.RAW)
+    vm = host.vms.create("web1", memory=64 * MiB, cdrom=True)
+    assert vm.cdroms[0].insert(iso).iso == iso.path
+    with pytest.raises(InvalidRequest):
+        host.vms.create("web2", iso=DiskSpec(size=8 * MiB))  # type: ignore[arg-type]
+    assert "web2" not in host.vms

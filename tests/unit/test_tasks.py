@@ -424,3 +424,22 @@ def test_an_error_of_a_job_says_what_it_was_about() -> None:
     with pytest.raises(TaskFailed) as told:
         task.result()
     assert told.value.resource == "VM 'a'"
+
+
+@pytest.mark.parametrize("bad", ["60", True, float("nan"), -1])
+def test_a_timeout_that_is_none_is_refused_before_anything_is_begun(bad: Any) -> None:
+    host = hyperkit.connect("fake://")
+    vm = host.vms.create("there").start()
+    for call in (
+        lambda: host.vms.create("new", timeout=bad),
+        lambda: vm.delete(force=True, timeout=bad),
+        lambda: vm.suspend(timeout=bad),
+        lambda: vm.snapshots.create("s", timeout=bad),
+        lambda: vm.shutdown(timeout=bad),
+        lambda: vm.clone("copy", timeout=bad),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            call()
+        assert caught.value.field == "timeout"
+    assert [each.name for each in host.vms] == ["there"]
+    assert (vm.refresh().state.value, vm.snapshots.list()) == ("running", [])

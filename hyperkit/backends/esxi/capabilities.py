@@ -53,7 +53,7 @@ _FREE = ("esxBasic", "esx.hypervisor")
 
 _WHY: Mapping[str, str] = MappingProxyType(
     {
-        "pause": "vSphere has no pause; its suspend is to disk",
+        "pause": "vSphere has no pause; its suspend is to disk, from where start() goes on",
         "kernel_boot": "VMs start by their firmware",
         "containers": "vSphere runs machines only",
         "hot_cpu_remove": "vSphere adds CPUs to a running VM and takes none away",

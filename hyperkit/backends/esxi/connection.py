@@ -17,7 +17,7 @@ from hyperkit.backends.esxi.scope import Facts, Ref, Scope, Tree
 from hyperkit.backends.esxi.stub import Stub
 from hyperkit.backends.esxi.transport import Trust
 from hyperkit.driver import Target
-from hyperkit.errors import BackendError, ConnectionFailed, ConnectionLost, InvalidRequest
+from hyperkit.errors import AuthenticationFailed, BackendError, ConnectionFailed, ConnectionLost, InvalidRequest
 
 T = TypeVar("T")
 
@@ -113,6 +113,8 @@ class Connection:
         except Exception as error:
             # The frames in which it came up hold the password.
             failure = (translate(error) or error).with_traceback(None)
+            if isinstance(failure, AuthenticationFailed) and self.target.user:
+                failure.args = (f"the host refuses {self.target.user!r}, or this password: {failure.message}",)
             failure.__cause__ = error.with_traceback(None) if failure is not error else error.__cause__
         else:
             return

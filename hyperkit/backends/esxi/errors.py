@@ -155,6 +155,8 @@ def translate(error: Exception) -> HyperkitError | None:
 
 def _fault(fault: Any) -> HyperkitError:
     kind, text = kind_of(type(fault)), _text(fault)
+    if isinstance(fault, vmodl.fault.ManagedObjectNotFound) and isinstance(fault.obj, ManagedObject):
+        text = f"there is no {type(fault.obj)._wsdlName} {fault.obj._moId!r} on the host, or no more"
     if isinstance(fault, vim.fault.RestrictedVersion):
         text += ": the host's licence (that of the free ESXi) lets the API read and change nothing"
     if issubclass(kind, InvalidState):
