@@ -229,8 +229,8 @@ class VsphereLockstep(_Sharing):
         if wanted is not None and any((getattr(wanted, part) or 0) % MiB for part in ("reservation", "limit")):
             return "vSphere counts them in MiB"
         saved = self._fake.world.machines[vm.id].snapshots if vm else {}
-        if step.what == "disk.resize" and saved:
-            return "vSphere grows no disk of a VM that has snapshots"
+        if step.what == "disk.resize" and (saved or step.target.then("record", "base").on(self.pair.fake.names)):
+            return "vSphere grows no disk of a VM that has snapshots, and none that shares blocks"
         if step.what == "disk.detach" and self._is_held(step, saved):
             return "vSphere takes no disk away that a snapshot has"
         if vm is not None and step.method not in ("configure", "rename") and self.shares(vm, self._asked(step)):
