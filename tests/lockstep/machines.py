@@ -175,6 +175,7 @@ class VsphereLockstep(_Sharing):
 
     buses = (DiskBus.SCSI, DiskBus.SATA, DiskBus.NVME)
     models = ("e1000", "vmxnet3")
+    sector = KiB  # in which a datastore's browser tells sizes
 
     def __init__(self) -> None:
         super().__init__()
@@ -201,6 +202,11 @@ class VsphereLockstep(_Sharing):
         paths = [spec[key] for spec in _specs(step) for key in ("path", "base") if key in spec]
         return {str(path.on(self.pair.fake.names)) if isinstance(path, Ref) else path for path in paths}
 
+    def _lies_under(self, step: Step) -> bool:
+        """Whether it asks for a disk that other files lie on."""
+        file = self.pair.fake.labels.file(step.target.then("path").on(self.pair.fake.names))
+        return file in self.pair.host.labels.covered
+
     def _is_held(self, step: Step, saved: Mapping[str, Saved]) -> bool:
         """Whether it asks for a disk, to be kept, that snapshots of its VM have."""
         path = step.target.then("path").on(self.pair.fake.names) if saved else None
@@ -214,11 +220,6 @@ class VsphereLockstep(_Sharing):
             return "it is refused by hyperkit or by the host, which knows what is below a base"
         if self._has_two_mistakes(step):
             return "of two mistakes either may be told"
-        sizes = [disk.get("size", 0) for disk in _specs(step)]
-        if step.what == "disk.resize":
-            sizes.append(max(step.args[0], step.target.then("size").on(self.pair.fake.names) or 0))
-        if any(size % KiB == 512 for size in sizes):
-            return "vSphere tells the size of a disk's file in KiB"
         topology = step.fields.get("topology", vm.topology if vm else None)
         cpus = step.fields.get("cpus", vm.cpus if vm else 1)
         if step.method in ("create", "configure") and topology and (topology.threads > 1 or cpus % topology.cores):
@@ -231,6 +232,8 @@ class VsphereLockstep(_Sharing):
         saved = self._fake.world.machines[vm.id].snapshots if vm else {}
         if step.what == "disk.resize" and (saved or step.target.then("record", "base").on(self.pair.fake.names)):
             return "vSphere grows no disk of a VM that has snapshots, and none that shares blocks"
+        if step.what == "disk.resize" and self._lies_under(step):
+            return "the disk of another VM goes on in files that lie on this one"
         if step.what == "disk.detach" and self._is_held(step, saved):
             return "vSphere takes no disk away that a snapshot has"
         if vm is not None and step.method not in ("configure", "rename") and self.shares(vm, self._asked(step)):
