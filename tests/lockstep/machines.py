@@ -174,6 +174,7 @@ class VsphereLockstep(_Sharing):
 
     buses = (DiskBus.SCSI, DiskBus.SATA, DiskBus.NVME)
     models = ("e1000", "vmxnet3")
+    sector = KiB  # in which a datastore's browser tells sizes
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,6 +201,11 @@ class VsphereLockstep(_Sharing):
         paths = [spec[key] for spec in _specs(step) for key in ("path", "base") if key in spec]
         return {str(path.on(self.pair.fake.names)) if isinstance(path, Ref) else path for path in paths}
 
+    def _lies_under(self, step: Step) -> bool:
+        """Whether it asks for a disk that other files lie on."""
+        file = self.pair.fake.labels.file(step.target.then("path").on(self.pair.fake.names))
+        return file in self.pair.host.labels.covered
+
     def spared(self, step: Step, vm: VMRecord | None) -> str:
         if self._names_there(step):
             return "each VM has a directory of its own, in which names are free that others have taken"
@@ -207,11 +213,6 @@ class VsphereLockstep(_Sharing):
             return "it is refused by hyperkit or by the host, which knows what is below a base"
         if self._has_two_mistakes(step):
             return "of two mistakes either may be told"
-        sizes = [disk.get("size", 0) for disk in _specs(step)]
-        if step.what == "disk.resize":
-            sizes.append(max(step.args[0], step.target.then("size").on(self.pair.fake.names) or 0))
-        if any(size % KiB == 512 for size in sizes):
-            return "vSphere tells the size of a disk's file in KiB"
         topology = step.fields.get("topology", vm.topology if vm else None)
         cpus = step.fields.get("cpus", vm.cpus if vm else 1)
         if step.method in ("create", "configure") and topology and (topology.threads > 1 or cpus % topology.cores):
@@ -222,8 +223,10 @@ class VsphereLockstep(_Sharing):
         if wanted is not None and any((getattr(wanted, part) or 0) % MiB for part in ("reservation", "limit")):
             return "vSphere counts them in MiB"
         saved = self._fake.world.machines[vm.id].snapshots if vm else {}
-        if step.what == "disk.resize" and saved:
-            return "vSphere grows no disk of a VM that has snapshots"
+        if step.what == "disk.resize" and (saved or step.target.then("record", "base").on(self.pair.fake.names)):
+            return "vSphere grows no disk of a VM that has snapshots, and none that shares blocks"
+        if step.what == "disk.resize" and self._lies_under(step):
+            return "the disk of another VM goes on in files that lie on this one"
         if vm is not None and step.method not in ("configure", "rename") and self.shares(vm, self._asked(step)):
             return "ESXi locks the disks of a VM that runs"
         if step.what == "vm.reboot":

@@ -41,7 +41,11 @@ _FLAGS = {
     "isolated": "nic_isolation",
 }
 """What of a card's policy is on or off, and the capability that it needs."""
-SIZES = (1 * MiB, 2 * MiB, 3 * MiB + 512, 8 * MiB)
+
+
+def sizes(sector: int) -> tuple[int, ...]:
+    """What new disks are large: one is an odd number of sectors."""
+    return (1 * MiB, 2 * MiB, 3 * MiB + sector, 8 * MiB)
 
 
 def seldom(draw: DrawFn, one_in: int = 8) -> bool:
@@ -65,6 +69,7 @@ class Means:
         models: what NICs can be, besides the host's choice.
         files: images that were made.
         switches: what NICs can be plugged into: names, and variables of the script.
+        sector: what the sizes of disks are multiples of.
     """
 
     able: Capabilities
@@ -73,6 +78,7 @@ class Means:
     models: tuple[str, ...]
     files: tuple[Ref, ...]
     switches: tuple[str | Ref, ...]
+    sector: int
 
 
 @st.composite
@@ -88,7 +94,7 @@ def disks(draw: DrawFn, means: Means) -> New:
         wrong = [bed.missing_path] if bed.directory is None else [bed.missing_path, bed.directory]
         fields["path"] = pick(draw, means.files if kind == "existing" else wrong)
     elif kind == "new":
-        fields["size"] = pick(draw, SIZES)
+        fields["size"] = pick(draw, sizes(means.sector))
     else:
         assert bed.base_image
         fields["base"] = bed.missing_path if seldom(draw, 20) else bed.base_image.path

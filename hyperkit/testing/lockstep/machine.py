@@ -40,6 +40,7 @@ class Machine(RuleBasedStateMachine):
         buses: what disks may be on, besides the host's choice: by default `Bed.bus`. One that can be attached to a
             running VM comes first.
         models: what NICs may be, besides the host's choice: by default `Bed.nic_model`.
+        sector: what the sizes of disks are multiples of, on this host.
         first: the first difference that was found. It is what counts if the host could not be cleaned up after it.
         shortest: the one with the shortest script so far.
         patience: seconds from the first one in which to look for a shorter script.
@@ -54,6 +55,7 @@ class Machine(RuleBasedStateMachine):
     coverage: ClassVar[Coverage]
     buses: ClassVar[tuple[DiskBus, ...]] = ()
     models: ClassVar[tuple[str, ...]] = ()
+    sector: ClassVar[int] = 512
     first: ClassVar[BaseException | None] = None
     shortest: ClassVar[BaseException | None] = None
     patience: ClassVar[float] = 60
@@ -195,6 +197,7 @@ class Machine(RuleBasedStateMachine):
             buses=self.buses or ((self.bed.bus,) if self.bed.bus else ()),
             models=self.models or ((self.bed.nic_model,) if self.bed.nic_model else ()),
             files=tuple(map(Ref, self.files)),
+            sector=self.sector,
             switches=(*map(Ref, self.switches), *(switch["name"] for _id, switch in there)),
         )
 

@@ -53,7 +53,8 @@ class DeviceRules(Machine):
         """Larger, as it is, or smaller."""
         vm, index, disk = self._one(data, "disks")
         size = self.record(vm).disks[index].size or MiB
-        self.do("disk.resize", disk, "resize", size + data.draw(st.sampled_from((MiB, 512, 0, -512, 100))))
+        more = data.draw(st.sampled_from((MiB, self.sector, 0, -self.sector, 100)))
+        self.do("disk.resize", disk, "resize", size + more)
 
     @precondition(lambda self: self.able.cdrom and self._with("cdroms") and self.bed.iso)
     @rule(data=DATA)

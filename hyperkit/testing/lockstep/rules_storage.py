@@ -9,7 +9,7 @@ from hypothesis.stateful import precondition, rule
 
 from hyperkit.specs import SwitchKind
 from hyperkit.specs.isolation import IsolationPolicy
-from hyperkit.testing.lockstep.choices import SIZES, leases
+from hyperkit.testing.lockstep.choices import leases, sizes
 from hyperkit.testing.lockstep.machine import DATA, HOST, STORE, Machine
 from hyperkit.testing.lockstep.script import New, Ref
 
@@ -84,7 +84,7 @@ class VolumeRules(Machine):
         if data.draw(st.integers(0, 4)) == 4:
             fields["thin"] = False
         there = [file["name"] for file in self.pair.fake.survey.tree["files"].values()]
-        size = data.draw(st.sampled_from(SIZES))
+        size = data.draw(st.sampled_from(sizes(self.sector)))
         self.do("volumes.create", STORE.then("volumes"), "create", self.name(data, there), size, **fields)
 
     @precondition(lambda self: self.able.volumes and self.files)
