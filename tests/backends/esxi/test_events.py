@@ -58,7 +58,7 @@ def threads() -> list[str]:
     return [each.name for each in threading.enumerate() if each.name == "hyperkit-events"]
 
 
-def ended(seconds: float = 5) -> bool:
+def ended(seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
     while threads() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -75,6 +75,7 @@ def test_who_comes_later_hears_of_what_comes_later(host: Host) -> None:
     assert second.wait(1).states() == [(RUNNING, OFF)]
     end_first()
     end_second()
+    assert ended()
 
 
 def test_one_thread_listens_and_ends_with_the_last_listener(esx: Vcsim, host: Host) -> None:
