@@ -227,6 +227,8 @@ class VsphereLockstep(_Sharing):
             return "vSphere grows no disk of a VM that has snapshots, and none that shares blocks"
         if step.what == "disk.resize" and self._lies_under(step):
             return "the disk of another VM goes on in files that lie on this one"
+        if step.what == "disk.detach" and saved:
+            return "ESXi is said to refuse it, and the simulator deletes the file with the last snapshot that has it"
         if vm is not None and step.method not in ("configure", "rename") and self.shares(vm, self._asked(step)):
             return "ESXi locks the disks of a VM that runs"
         if step.what == "vm.reboot":

@@ -34,6 +34,8 @@ _PATIENCE = 60.0
 """Seconds after which it is given up."""
 _AGAIN = 0.2
 """Seconds after which a wait is ended again: the first time it may not have begun."""
+_FAREWELL = 5.0
+"""Seconds that the last who listens waits for the thread to end, at most."""
 _FINAL = (AuthenticationFailed, InvalidState, PermissionDenied)
 """Errors that do not pass."""
 
@@ -108,6 +110,13 @@ class _Watch:
             if join in self._joins:
                 self._joins.remove(join)
         self.wake()
+        # A wake that comes just before the thread waits is lost: who goes last sees to it that one is heard.
+        deadline = time.monotonic() + _FAREWELL
+        while not self._joins and self._thread.is_alive() and time.monotonic() < deadline:
+            if self._thread is threading.current_thread():
+                return
+            self._thread.join(_AGAIN)
+            self.wake()
 
     def wake(self) -> None:
         """Have the thread look who listens."""
